@@ -1,0 +1,113 @@
+#include "base/memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <string>
+#include <utility>
+
+namespace slipstream {
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+
+// "Name:   123 kB" in a /proc file, in bytes; 0 when it is not there.
+uint64_t proc_field(const char* path, const std::string& name) {
+  std::ifstream file(path);
+  std::string key;
+  uint64_t kilobytes = 0;
+  std::string rest;
+  while (file >> key) {
+    if (key == name + ":") {
+      file >> kilobytes;
+      return kilobytes * 1024;
+    }
+    std::getline(file, rest);
+  }
+  return 0;
+}
+
+// A file with one number; absent or "max" = no limit.
+uint64_t number_in(const std::string& path) {
+  std::ifstream file(path);
+  uint64_t value = 0;
+  if (file >> value) return value;
+  return std::numeric_limits<uint64_t>::max();
+}
+
+uint64_t left_under(const std::string& folder, const char* limit_name, const char* usage_name) {
+  const uint64_t limit = number_in(folder + "/" + limit_name);
+  if (limit >= std::numeric_limits<int64_t>::max() / 2) return std::numeric_limits<uint64_t>::max();
+  const uint64_t usage = number_in(folder + "/" + usage_name);
+  return usage >= limit ? 0 : limit - usage;
+}
+
+// The tightest room left on the way from this process's group up to the root.
+uint64_t cgroup_left() {
+  uint64_t left = std::numeric_limits<uint64_t>::max();
+  std::ifstream groups("/proc/self/cgroup");
+  std::string line;
+  while (std::getline(groups, line)) {
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    std::string path = line.substr(second + 1);
+    const bool v2 = controllers.empty();
+    if (!v2 && controllers.find("memory") == std::string::npos) continue;
+    const std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    while (true) {
+      left = std::min(left, v2 ? left_under(root + path, "memory.max", "memory.current")
+                               : left_under(root + path, "memory.limit_in_bytes", "memory.usage_in_bytes"));
+      if (path.empty() || path == "/") break;
+      path.resize(path.find_last_of('/'));
+    }
+    left = std::min(left, v2 ? left_under(root, "memory.max", "memory.current")
+                             : left_under(root, "memory.limit_in_bytes", "memory.usage_in_bytes"));
+  }
+  return left;
+}
+
+}  // namespace
+
+Result<Arena> Arena::make(size_t bytes) {
+  Arena arena;
+  if (bytes == 0) return arena;
+  if (bytes > std::numeric_limits<size_t>::max() / 2) return outside("{} bytes of memory cannot be had", bytes);
+  const size_t size = round_up(bytes, kHugePage);
+  // One huge page more than needed, so that the part kept can begin on a huge page.
+  void* raw = mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (raw == MAP_FAILED) return outside("{} MB of memory cannot be had: {}", size >> 20, std::strerror(errno));
+  const size_t address = reinterpret_cast<size_t>(raw);
+  const size_t aligned = round_up(address, kHugePage);
+  if (aligned > address) munmap(raw, aligned - address);
+  if (const size_t tail = address + kHugePage - aligned; tail > 0) {
+    munmap(reinterpret_cast<void*>(aligned + size), tail);
+  }
+  madvise(reinterpret_cast<void*>(aligned), size, MADV_HUGEPAGE);  // advice only: 4 KB pages work as well
+  arena.data_ = reinterpret_cast<std::byte*>(aligned);
+  arena.size_ = size;
+  return arena;
+}
+
+Arena::~Arena() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+Arena::Arena(Arena&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+Arena& Arena::operator=(Arena&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+uint64_t available_memory_bytes() { return std::min(proc_field("/proc/meminfo", "MemAvailable"), cgroup_left()); }
+uint64_t resident_bytes() { return proc_field("/proc/self/status", "VmRSS"); }
+uint64_t peak_resident_bytes() { return proc_field("/proc/self/status", "VmHWM"); }
+
+}  // namespace slipstream

@@ -1,0 +1,94 @@
+#include "base/thread_pool.h"
+
+#include <immintrin.h>
+
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "base/float_mode.h"
+
+namespace slipstream {
+namespace {
+
+// About 2 ms of `pause` (12-24 ns each): longer than the gap between two steps of a busy engine, short enough that an
+// idle server sleeps.
+constexpr uint32_t kSpins = 100'000;
+
+struct alignas(128) WorkerFlag {
+  std::atomic<uint32_t> done{0};  // the last epoch this worker finished; written by it, read by the owner
+};
+
+}  // namespace
+
+struct ThreadPool::Shared {
+  alignas(128) std::atomic<uint32_t> epoch{0};  // grows by one per run; written by the owner, workers wait on it
+  std::atomic<uint32_t> num_asleep{0};          // workers in (or about to enter) a futex wait
+  Function function = nullptr;                  // set before `epoch` is released
+  void* context = nullptr;
+  std::atomic<bool> stop{false};
+  std::unique_ptr<WorkerFlag[]> flags;
+  std::vector<std::thread> workers;
+};
+
+ThreadPool::ThreadPool(uint32_t num_threads) : num_threads_(num_threads), shared_(std::make_unique<Shared>()) {
+  CHECK(num_threads >= 1, "num_threads {}", num_threads);
+  shared_->flags = std::make_unique<WorkerFlag[]>(num_threads);
+  for (uint32_t thread = 1; thread < num_threads; ++thread) {
+    shared_->workers.emplace_back([this, thread] { work_loop(thread); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  shared_->stop.store(true);
+  shared_->epoch.fetch_add(1);
+  shared_->epoch.notify_all();
+  for (std::thread& worker : shared_->workers) worker.join();
+}
+
+void ThreadPool::run_erased(Function function, void* context) {
+  const FloatModeScope float_mode;
+  if (num_threads_ == 1) return function(context, 0);
+
+  Shared& shared = *shared_;
+  shared.function = function;
+  shared.context = context;
+  const uint32_t epoch = shared.epoch.load(std::memory_order_relaxed) + 1;
+  shared.epoch.store(epoch);  // seq_cst with num_asleep below: a worker that missed it is seen asleep
+  if (shared.num_asleep.load() != 0) shared.epoch.notify_all();
+
+  function(context, 0);
+  for (uint32_t thread = 1; thread < num_threads_; ++thread) {
+    uint32_t spins = 0;
+    while (shared.flags[thread].done.load(std::memory_order_acquire) != epoch) {
+      // With more threads than cores the worker may need this core to finish.
+      if (++spins % 4096 == 0) std::this_thread::yield();
+      _mm_pause();
+    }
+  }
+}
+
+void ThreadPool::work_loop(uint32_t thread) {
+  set_float_mode();
+  Shared& shared = *shared_;
+  uint32_t seen = 0;
+  while (true) {
+    uint32_t spins = 0;
+    while (shared.epoch.load(std::memory_order_acquire) == seen) {
+      if (++spins < kSpins) {
+        _mm_pause();
+        continue;
+      }
+      shared.num_asleep.fetch_add(1);
+      shared.epoch.wait(seen);
+      shared.num_asleep.fetch_sub(1);
+      spins = 0;
+    }
+    seen = shared.epoch.load(std::memory_order_acquire);
+    if (shared.stop.load()) return;
+    shared.function(shared.context, thread);
+    shared.flags[thread].done.store(seen, std::memory_order_release);
+  }
+}
+
+}  // namespace slipstream

@@ -1,0 +1,58 @@
+// A checkpoint's tensors as named, checked byte ranges of mapped files. Knows nothing about models.
+//
+// Everything in a file is hostile: when a TensorSource exists, every range lies inside its file, agrees with its dtype and
+// shape (no overflow), overlaps no other, and every name is unique.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace slipstream {
+
+// As stored. Names as in the files ("BF16", "U32", "Q4_1").
+enum class DType : uint8_t { kF32, kF16, kBf16, kU32, kI32, kU8, kI8, kI64, kF64, kBool, kQ8_0, kQ4_0, kQ4_1 };
+
+std::string_view dtype_name(DType dtype);
+// Values in one block and bytes of one block: 1 value but for the GGUF block types (32 values).
+uint32_t dtype_block_values(DType dtype);
+uint32_t dtype_block_bytes(DType dtype);
+
+struct Tensor {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<uint64_t> shape;        // outermost first, as PyTorch writes it (GGUF's is turned round)
+  std::span<const std::byte> bytes;   // in a mapped file; alive while the source is
+  std::string file;                   // base name of the file, for messages
+
+  std::string shape_text() const;     // "[4096, 2048]"
+};
+
+class MappedFile;
+
+class TensorSource {
+ public:
+  const Tensor* find(std::string_view name) const;  // null when there is none
+  std::span<const Tensor> tensors() const { return tensors_; }
+  // Gives pages of these bytes back to the system: they were packed and will not be read again. Any thread.
+  void release(std::span<const std::byte> bytes) const;
+  uint64_t total_bytes() const;
+
+  TensorSource(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files);
+
+ private:
+  std::vector<Tensor> tensors_;  // sorted by name
+  std::vector<std::shared_ptr<MappedFile>> files_;
+};
+
+// folder/model.safetensors, or the shards that folder/model.safetensors.index.json names. Errors name file and tensor.
+Result<TensorSource> open_safetensors_folder(const std::string& folder);
+
+}  // namespace slipstream

@@ -1,0 +1,23 @@
+// The one virtual seam: StepInput in, Logits out. CpuExecutor (model/cpu_executor.h) computes; the tests' EchoExecutor
+// answers from a hash of the token chain it finds through the block table, so a slip in bookkeeping changes the text.
+#pragma once
+
+#include "model/step_input.h"
+
+namespace slipstream {
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  // Engine thread. Computes every row, writes its K and V into its slot, and gives logits for the slices that want them.
+  // Logits of a slice depend on its sequence's tokens alone. Allocates nothing after construction.
+  virtual Logits run(const StepInput& input) = 0;
+
+  virtual uint32_t vocab_size() const = 0;
+  // The largest step run() takes.
+  virtual uint32_t max_rows() const = 0;
+  virtual uint32_t max_slices() const = 0;
+};
+
+}  // namespace slipstream

@@ -1,0 +1,53 @@
+// What a model is, as data. A family (Llama 3, Qwen3 ...) is a row of these fields; decoder.cc reads them and there is no
+// class per family.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "files/gguf.h"
+
+namespace slipstream {
+
+// rope scaling "llama3" (Llama 3.1 and later); factor 1 = none.
+struct RopeScaling {
+  double factor = 1.0;
+  double low_freq_factor = 1.0;
+  double high_freq_factor = 4.0;
+  double original_max_position_embeddings = 8192;
+};
+
+struct ModelConfig {
+  std::string family;              // "llama", "qwen3": for messages
+  uint32_t num_layers = 0;
+  uint32_t hidden_size = 0;
+  uint32_t intermediate_size = 0;
+  uint32_t num_heads = 0;          // query heads
+  uint32_t num_kv_heads = 0;       // divides num_heads
+  uint32_t head_dim = 0;           // even
+  uint32_t vocab_size = 0;
+  uint32_t max_position_embeddings = 0;
+  float rms_norm_eps = 1e-6f;
+  double rope_theta = 10000.0;
+  RopeScaling rope_scaling;
+  bool tied_embeddings = false;    // lm_head is the embedding
+  bool qk_norm = false;            // RMSNorm on each head of q and k before rope (Qwen3)
+  std::vector<TokenId> eos_tokens; // config.json and generation_config.json together
+  TokenId bos_token = 0;
+  bool has_bos_token = false;
+
+  // Quantisation the config claims (MLX); checked against each tensor's shapes.
+  uint32_t quantised_bits = 0;     // 0: none
+  uint32_t quantised_group = 0;
+};
+
+// From config.json (old and new spellings) and, where it is there, generation_config.json. Everything out of range, missing or not
+// yet read is refused by its name.
+Result<ModelConfig> read_model_config(const std::string& folder);
+// From GGUF metadata ("llama.block_count" ...).
+Result<ModelConfig> model_config_from_gguf(const GgufFile& file);
+
+}  // namespace slipstream

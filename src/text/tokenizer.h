@@ -1,0 +1,58 @@
+// Text <-> tokens, as Hugging Face's tokenizers do it. Encoding goes through the Rust crate (rust/); what the engine needs to turn
+// tokens into text is a plain table of bytes (token_table.h), no Rust on the engine thread.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "text/token_table.h"
+
+namespace slipstream {
+
+// A byte-level BPE as a GGUF file carries it; app/ takes it out of the metadata.
+struct BpeVocabulary {
+  std::string pre;                       // tokenizer.ggml.pre, "smollm"
+  std::vector<std::string> tokens;       // by id
+  std::vector<int64_t> token_types;      // ggml: 1 normal, 3 control, 4 user defined ...
+  std::vector<std::string> merges;       // "a b", by rank
+};
+
+// A piece of a rendered prompt. Control tokens are found only in trusted text (the template's own); what came from a
+// request is plain text even where it spells <|im_end|>. Neighbouring pieces merge as in one pass over their concatenation.
+struct TextPiece {
+  std::string text;
+  bool trusted = false;
+};
+
+class Tokenizer {
+ public:
+  // The bytes of tokenizer.json; hostile.
+  static Result<Tokenizer> from_json(std::string_view tokenizer_json);
+  static Result<Tokenizer> from_bpe(const BpeVocabulary& vocabulary);
+  ~Tokenizer();
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+
+  // Any thread, several at once.
+  // Plain text (a completion's prompt): special tokens in it are not recognised; the post-processor's (BOS) are added if add_special.
+  Result<std::vector<TokenId>> encode(std::string_view text, bool add_special) const;
+  // A rendered chat. BOS is added by the post-processor only when the text does not already begin with it.
+  Result<std::vector<TokenId>> encode_pieces(std::span<const TextPiece> pieces, bool add_special) const;
+  // As Hugging Face's decode() of the whole.
+  Result<std::string> decode(std::span<const TokenId> tokens, bool skip_special) const;
+
+  uint32_t vocab_size() const;  // ids are below this (added tokens included)
+  const TokenTable& table() const;
+
+ private:
+  struct State;
+  explicit Tokenizer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace slipstream
