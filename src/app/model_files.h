@@ -1,0 +1,45 @@
+// MODEL on the command line -> a model in memory. Joins what files/, model/ and text/ know: a folder as people download it
+// (config.json, safetensors, tokenizer.json ...), or one .gguf file. Errors are one line: what, where, what was expected.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "model/model_config.h"
+#include "model/weights.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace slipstream {
+
+// The numbers alone, for commands that take token ids.
+struct OpenedWeights {
+  std::string name;     // the folder's or the file's own name, without ".gguf": what the API calls the model by default
+  ModelConfig config;   // config.eos_tokens: every token that ends an answer
+  Weights weights;
+};
+
+struct OpenedModel {
+  std::string name;
+  ModelConfig config;
+  Weights weights;
+  Tokenizer tokenizer;                        // every id it can give is below config.vocab_size
+  std::optional<ChatTemplate> chat_template;  // none: only completions, no chat
+  std::string bos_token;                      // their text; "" where there is none. What a chat template of
+  std::string eos_token;                      // one's own (--chat-template) is made with
+};
+
+// Cheap things first: everything that can be wrong with config, tokenizer and template is said before a weight is read.
+// `progress` is called while packing (bytes done, bytes in all); it may be empty.
+Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const LoadProgress& progress);
+Result<OpenedWeights> open_weights(const std::string& path, ThreadPool& pool, const LoadProgress& progress);
+
+// A progress line on standard error when that is a terminal, else nothing; ends its line when all is done.
+LoadProgress terminal_progress(std::string label);
+
+// A whole file, at most `max_bytes` of it (an error says so otherwise).
+Result<std::string> read_text_file(const std::string& path, size_t max_bytes);
+
+}  // namespace slipstream
