@@ -1,0 +1,35 @@
+// How many KV blocks there are and how long a sequence may be: worked out once at start, printed, never changed (P4).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+
+namespace slipstream {
+
+struct CapacityInput {
+  uint64_t available_bytes = 0;               // available_memory_bytes() after the weights and the executor's workspace are in
+  uint64_t block_bytes = 0;                   // kv_block_bytes(): K and V of one block, all layers
+  uint32_t block_tokens = 64;
+  uint32_t model_max_len = 0;                 // max_position_embeddings: the longest sequence the model was made for
+  std::optional<uint64_t> cache_memory_mb;    // --cache-memory-mb; goes before the percentage
+  double cache_memory_percent = 0.20;         // --cache-memory-percent: fraction of available_bytes, (0, 1]
+  std::optional<uint32_t> max_model_len;      // --max-model-len, where the user gave it
+};
+
+struct Capacity {
+  uint32_t num_blocks = 0;
+  uint32_t max_model_len = 0;   // in tokens, prompt and answer together; num_blocks * block_tokens >= max_model_len
+  uint64_t pool_bytes = 0;      // num_blocks * block_bytes
+  uint64_t ledger_bytes = 0;    // what the bookkeeping of these blocks takes
+  bool shrunk = false;          // max_model_len is less than the model's own because of the pool
+  std::string reason;           // one line for the log: where the numbers come from
+};
+
+// Error (kInvalid, param = the option to change): the pool is more than is available, cannot hold one block, or cannot hold the
+// max_model_len the user gave; a max_model_len beyond the model's own. The message names the numbers.
+Result<Capacity> plan_capacity(const CapacityInput& input);
+
+}  // namespace slipstream
