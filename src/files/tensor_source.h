@@ -4,7 +4,6 @@
 // shape (no overflow), overlaps no other, and every name is unique.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -24,6 +23,9 @@ std::string_view dtype_name(DType dtype);
 // Values in one block and bytes of one block: 1 value but for the GGUF block types (32 values).
 uint32_t dtype_block_values(DType dtype);
 uint32_t dtype_block_bytes(DType dtype);
+// Bytes of a tensor of this type and shape. Error: more than 2^63, or the innermost dimension is no multiple of a block.
+Result<uint64_t> tensor_bytes(DType dtype, std::span<const uint64_t> shape);
+std::string shape_text(std::span<const uint64_t> shape);  // "[4096, 2048]"
 
 struct Tensor {
   std::string name;
@@ -32,27 +34,35 @@ struct Tensor {
   std::span<const std::byte> bytes;   // in a mapped file; alive while the source is
   std::string file;                   // base name of the file, for messages
 
-  std::string shape_text() const;     // "[4096, 2048]"
+  std::string shape_text() const { return slipstream::shape_text(shape); }
 };
 
 class MappedFile;
 
 class TensorSource {
  public:
-  const Tensor* find(std::string_view name) const;  // null when there is none
-  std::span<const Tensor> tensors() const { return tensors_; }
-  // Gives pages of these bytes back to the system: they were packed and will not be read again. Any thread.
-  void release(std::span<const std::byte> bytes) const;
-  uint64_t total_bytes() const;
+  // Each tensor's bytes lie in one of the files and are tensor_bytes() long (CHECKed). Errors: a name twice, or two tensors
+  // that share bytes.
+  static Result<TensorSource> make(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files);
 
-  TensorSource(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files);
+  const Tensor* find(std::string_view name) const;  // null when there is none
+  std::span<const Tensor> tensors() const { return tensors_; }  // sorted by name
+  uint64_t total_bytes() const;                     // of all tensors
+  // Gives pages of these bytes back to the system: they were packed and will not be read again. Also the system's own copy of
+  // the file goes when the checkpoint is so large that memory needs it; a small one stays cached for the next start.
+  // Any thread.
+  void release(std::span<const std::byte> bytes) const;
 
  private:
+  TensorSource(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files);
+
   std::vector<Tensor> tensors_;  // sorted by name
   std::vector<std::shared_ptr<MappedFile>> files_;
+  bool drop_cache_ = false;
 };
 
-// folder/model.safetensors, or the shards that folder/model.safetensors.index.json names. Errors name file and tensor.
+// folder/model.safetensors, or the shards that folder/model.safetensors.index.json names where there is an index.
+// Errors name file and tensor.
 Result<TensorSource> open_safetensors_folder(const std::string& folder);
 
 }  // namespace slipstream

@@ -1,0 +1,11 @@
+// Text from a file, made safe for a one-line message: 'name', control bytes as \x0a, long text cut.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace slipstream {
+
+std::string quoted(std::string_view text);
+
+}  // namespace slipstream

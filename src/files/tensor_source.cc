@@ -1,0 +1,117 @@
+#include "files/tensor_source.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/memory.h"
+#include "files/mapped_file.h"
+#include "files/quoted.h"
+
+namespace slipstream {
+namespace {
+
+struct DTypeFacts {
+  std::string_view name;
+  uint32_t block_values;
+  uint32_t block_bytes;
+};
+
+// In the order of DType. Q8_0: fp16 d, 32 int8. Q4_0: fp16 d, 32 nibbles. Q4_1: fp16 d, fp16 m, 32 nibbles.
+constexpr DTypeFacts kDTypes[] = {
+    {"F32", 1, 4},  {"F16", 1, 2}, {"BF16", 1, 2},  {"U32", 1, 4},    {"I32", 1, 4},    {"U8", 1, 1},    {"I8", 1, 1},
+    {"I64", 1, 8},  {"F64", 1, 8}, {"BOOL", 1, 1},  {"Q8_0", 32, 34}, {"Q4_0", 32, 18}, {"Q4_1", 32, 20},
+};
+static_assert(std::size(kDTypes) == static_cast<size_t>(DType::kQ4_1) + 1);
+
+const DTypeFacts& facts(DType dtype) { return kDTypes[static_cast<size_t>(dtype)]; }
+
+// Two tensors that share bytes, if there are.
+Status check_overlaps(std::span<const Tensor> tensors) {
+  std::vector<const Tensor*> by_place;
+  by_place.reserve(tensors.size());
+  for (const Tensor& tensor : tensors) {
+    if (!tensor.bytes.empty()) by_place.push_back(&tensor);
+  }
+  std::sort(by_place.begin(), by_place.end(),
+            [](const Tensor* a, const Tensor* b) { return a->bytes.data() < b->bytes.data(); });
+  for (size_t i = 1; i < by_place.size(); ++i) {
+    const Tensor& left = *by_place[i - 1];
+    const Tensor& right = *by_place[i];
+    if (left.bytes.data() + left.bytes.size() > right.bytes.data()) {
+      return invalid("{}: tensors {} and {} share bytes; each needs its own", left.file, quoted(left.name), quoted(right.name));
+    }
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+std::string_view dtype_name(DType dtype) { return facts(dtype).name; }
+uint32_t dtype_block_values(DType dtype) { return facts(dtype).block_values; }
+uint32_t dtype_block_bytes(DType dtype) { return facts(dtype).block_bytes; }
+
+std::string shape_text(std::span<const uint64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+Result<uint64_t> tensor_bytes(DType dtype, std::span<const uint64_t> shape) {
+  const DTypeFacts& type = facts(dtype);
+  const uint64_t row = shape.empty() ? 1 : shape.back();
+  if (row % type.block_values != 0) {
+    return invalid("shape {} does not fit {}: rows are whole blocks of {} values", shape_text(shape), type.name, type.block_values);
+  }
+  uint64_t bytes = type.block_bytes;
+  const auto times = [&bytes](uint64_t factor) {
+    return !__builtin_mul_overflow(bytes, factor, &bytes) && bytes <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  };
+  // A dimension of 0 makes the product 0 whatever the others are, but the others must still be sane.
+  bool fits = times(row / type.block_values);
+  for (size_t i = 0; fits && i + 1 < shape.size(); ++i) fits = times(shape[i]);
+  if (!fits) return invalid("shape {} has more than 2^63 bytes", shape_text(shape));
+  return bytes;
+}
+
+Result<TensorSource> TensorSource::make(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files) {
+  std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
+  for (size_t i = 1; i < tensors.size(); ++i) {
+    if (tensors[i - 1].name != tensors[i].name) continue;
+    return tensors[i - 1].file == tensors[i].file
+               ? invalid("{}: tensor {} is there twice", tensors[i].file, quoted(tensors[i].name))
+               : invalid("tensor {} is in {} and again in {}", quoted(tensors[i].name), tensors[i - 1].file, tensors[i].file);
+  }
+  RETURN_IF_ERROR(check_overlaps(tensors));
+  return TensorSource(std::move(tensors), std::move(files));
+}
+
+TensorSource::TensorSource(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files)
+    : tensors_(std::move(tensors)), files_(std::move(files)) {
+  for (const Tensor& tensor : tensors_) {
+    CHECK(tensor.bytes.size() == tensor_bytes(tensor.dtype, tensor.shape).value(), "tensor {}", tensor.name);
+  }
+  // The cached file and the packed weights together would be about twice the checkpoint.
+  drop_cache_ = total_bytes() > available_memory_bytes() / 4;
+}
+
+const Tensor* TensorSource::find(std::string_view name) const {
+  const auto found = std::lower_bound(tensors_.begin(), tensors_.end(), name,
+                                      [](const Tensor& tensor, std::string_view wanted) { return tensor.name < wanted; });
+  return found != tensors_.end() && found->name == name ? &*found : nullptr;
+}
+
+void TensorSource::release(std::span<const std::byte> bytes) const {
+  if (bytes.empty()) return;
+  for (const auto& file : files_) {
+    if (file->contains(bytes.data())) return file->release(bytes, drop_cache_);
+  }
+  CHECK(false, "released bytes belong to no file of this source");
+}
+
+uint64_t TensorSource::total_bytes() const {
+  uint64_t total = 0;
+  for (const Tensor& tensor : tensors_) total += tensor.bytes.size();
+  return total;
+}
+
+}  // namespace slipstream
