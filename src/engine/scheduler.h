@@ -1,0 +1,76 @@
+// Holds all sequences and decides each step: plan() reserves blocks, commit() records what was computed; nothing else does either.
+//
+// Order is age. running_ is oldest first, waiting_ too, and everyone running is older than everyone waiting. A step goes through
+// running_ from the oldest on; who lacks a block sends the *newest* back to wait, at the front of waiting_. So a victim was
+// never planned in this step, and the oldest always goes on: each step takes it at least one token nearer to its end, and
+// every sequence becomes the oldest. That is why the engine cannot get stuck.
+//
+// Engine thread. Allocates nothing after construction.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "cache/kv_ledger.h"
+#include "engine/sequence.h"
+#include "engine/step_plan.h"
+
+namespace slipstream {
+
+struct SchedulerOptions {
+  uint32_t max_num_seqs = 1;   // run together; >= 1
+  uint32_t max_rows = 1;       // of one step
+  uint32_t max_model_len = 1;  // a sequence is never longer; the ledger's blocks hold that
+};
+
+class Scheduler {
+ public:
+  Scheduler(const SchedulerOptions& options, KvLedger& ledger);  // ledger outlives it
+
+  // One sequence, to the end of the queue.
+  void add(SequenceList& one);
+  // Takes the sequence out, wherever it is, and gives its blocks back.
+  void cancel(Sequence& sequence);
+
+  // Who computes what in the next step, at most max_rows tokens (>= 1); reserves the blocks. Empty when nobody is there.
+  const StepPlan& plan(uint32_t max_rows);
+  // The plan's slices are computed: sequences advance, full blocks are remembered, whoever is finished or failed ends.
+  void commit(const StepPlan& plan, std::span<const Sample> samples);
+
+  // Those that ended in the last commit(), until clear_ended().
+  void clear_ended() { ended_.clear(); }
+  // Any sequence, running ones first; null when there is none.
+  Sequence* any();
+
+  const SequenceList& running() const { return running_; }
+  const SequenceList& waiting() const { return waiting_; }
+  uint64_t num_waiting_tokens() const { return num_waiting_tokens_; }
+  uint64_t num_preemptions() const { return num_preemptions_; }
+  uint64_t num_cached_tokens() const { return num_cached_tokens_; }  // of prompts, found when they were first admitted
+
+  // The first invariant that does not hold, its ledger's included; empty when all do. For tests.
+  std::string check() const;
+
+ private:
+  uint32_t continue_one(Sequence& sequence, uint32_t max_rows);
+  bool admit_one(uint32_t max_rows, uint32_t num_promised);
+  uint32_t num_promised() const;
+  uint32_t rows_that_fit(const Sequence& sequence) const;
+  void preempt_newest();
+  void end(Sequence& sequence);
+
+  const SchedulerOptions options_;
+  KvLedger& ledger_;
+  StepPlan plan_;
+  SequenceList running_;
+  SequenceList waiting_;
+  SequenceList ended_;
+  uint64_t num_waiting_tokens_ = 0;
+  uint64_t num_preemptions_ = 0;
+  uint64_t num_cached_tokens_ = 0;
+  uint64_t num_added_ = 0;
+  bool crowded_ = false;  // in this plan somebody lacked a block
+};
+
+}  // namespace slipstream

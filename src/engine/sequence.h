@@ -1,0 +1,53 @@
+// One generation: its tokens, its blocks, how far it is computed. Where it stands (inbox, waiting, running, ended) is the list it is
+// in; there is no phase: pending() tokens are known and not yet computed, and a step computes some of them.
+//
+//   tokens   0 ........... num_computed | ........... num_tokens
+//            K and V are in the table's   pending: a prompt, a chunk of it, one
+//            blocks                       sampled token, a resumed sequence
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "cache/kv_ledger.h"
+#include "engine/output.h"
+#include "engine/stream_state.h"
+#include "sample/sampling_params.h"
+
+namespace slipstream {
+
+struct Sequence;
+// A sequence moves from list to list with its memory; nothing is allocated on the way.
+using SequenceList = std::list<Sequence>;
+
+struct Sequence {
+  Sequence(Output answer, std::shared_ptr<StreamState> its_stream) : stream(std::move(its_stream)), output(std::move(answer)) {}
+
+  // Constant after submit.
+  SamplingParams sampling;
+  uint32_t choice = 0;
+  uint32_t num_prompt_tokens = 0;
+  ExtraKey extra = 0;                   // what else its blocks depend on
+  std::shared_ptr<StreamState> stream;
+
+  // Engine thread; changed by the Scheduler alone.
+  uint64_t number = 0;                  // in order of arrival
+  std::vector<TokenId> tokens;          // prompt, then what was sampled; capacity for the longest it can become
+  BlockTable table;                     // the same
+  uint32_t num_computed = 0;
+  std::optional<uint32_t> num_cached;   // prompt tokens found in the cache when it was first admitted
+  SequenceList::iterator place;         // itself, in the list it is in
+
+  // Engine thread; changed by judging and publishing.
+  Output output;
+
+  uint32_t num_tokens() const { return static_cast<uint32_t>(tokens.size()); }
+  uint32_t pending() const { return num_tokens() - num_computed; }
+};
+
+}  // namespace slipstream

@@ -1,0 +1,39 @@
+#include "engine/step_plan.h"
+
+#include "base/check.h"
+
+namespace slipstream {
+
+StepPlan::StepPlan(const StepLimits& limits) {
+  slices_.reserve(limits.max_slices);
+  step_slices_.reserve(limits.max_slices);
+  tokens_.reserve(limits.max_rows);
+  block_tables_.reserve(size_t{limits.max_slices} * limits.max_blocks_per_slice);
+}
+
+void StepPlan::clear() {
+  slices_.clear();
+  step_slices_.clear();
+  tokens_.clear();
+  block_tables_.clear();
+}
+
+void StepPlan::add(Sequence& sequence, uint32_t num_rows) {
+  CHECK(num_rows >= 1 && num_rows <= sequence.pending(), "{} rows of {} pending", num_rows, sequence.pending());
+  const uint32_t end = sequence.num_computed + num_rows;
+  step_slices_.push_back({.first_row = static_cast<uint32_t>(tokens_.size()),
+                          .num_rows = num_rows,
+                          .first_position = sequence.num_computed,
+                          .first_block = static_cast<uint32_t>(block_tables_.size()),
+                          .num_blocks = static_cast<uint32_t>(sequence.table.size()),
+                          .wants_logits = end == sequence.num_tokens()});
+  slices_.push_back({&sequence, num_rows});
+  tokens_.insert(tokens_.end(), sequence.tokens.begin() + sequence.num_computed, sequence.tokens.begin() + end);
+  block_tables_.insert(block_tables_.end(), sequence.table.begin(), sequence.table.end());
+}
+
+StepInput StepPlan::input() const {
+  return {.tokens = tokens_, .slices = step_slices_, .block_tables = block_tables_, .copies = {}};
+}
+
+}  // namespace slipstream

@@ -1,0 +1,55 @@
+// The batch of one step: which sequences, how many tokens of each, flattened to the arrays the model reads. And what came of it.
+// Memory for the largest step is taken once.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/sequence.h"
+#include "engine/text_stream.h"
+#include "model/step_input.h"
+
+namespace slipstream {
+
+struct PlannedSlice {
+  Sequence* sequence = nullptr;
+  uint32_t num_rows = 0;  // its next pending tokens; their blocks are in its table
+};
+
+// What came of a slice.
+struct Sample {
+  bool finite = true;
+  std::optional<TokenId> token;        // where the slice reached its sequence's end
+  std::optional<FinishReason> finish;  // the token is the last, and why
+};
+
+struct StepLimits {
+  uint32_t max_rows = 0;
+  uint32_t max_slices = 0;
+  uint32_t max_blocks_per_slice = 0;
+};
+
+class StepPlan {
+ public:
+  explicit StepPlan(const StepLimits& limits);
+
+  void clear();
+  // The next num_rows pending tokens of a sequence whose table holds them.
+  void add(Sequence& sequence, uint32_t num_rows);
+
+  bool empty() const { return slices_.empty(); }
+  uint32_t num_rows() const { return static_cast<uint32_t>(tokens_.size()); }
+  std::span<const PlannedSlice> slices() const { return slices_; }
+  // Valid until the next clear() or add().
+  StepInput input() const;
+
+ private:
+  std::vector<PlannedSlice> slices_;
+  std::vector<StepSlice> step_slices_;
+  std::vector<TokenId> tokens_;
+  std::vector<BlockId> block_tables_;
+};
+
+}  // namespace slipstream
