@@ -1,0 +1,44 @@
+// The constants of the one arithmetic (ARITHMETIC.md 3 and 9, AVX2.md 5.1) and the few scalar steps that every instruction
+// set takes in the same way. Changing a number here changes the bits of every answer.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+namespace slipstream {
+
+inline constexpr uint32_t kChunkInputs = 256;      // inputs that share one activation scale
+inline constexpr uint32_t kBiasGroups = 32;        // weight groups whose biases are added together
+inline constexpr float kInt16Range = 32512.0f;     // activations are integers in +-32512 = 127 * 256
+inline constexpr uint32_t kTinyBits = (127u - 100u) << 23;       // 2^-100: a chunk whose largest is smaller is zero
+inline constexpr uint32_t kNotFiniteBits = 0x7f800000;           // sign-less bits from here on: infinity and NaN
+inline constexpr uint32_t kSegmentTokens = 256;    // attention: tokens of one softmax segment, at absolute positions
+inline constexpr uint32_t kMaxPageTokens = 32;
+inline constexpr float kFp16Max = 65504.0f;
+inline constexpr float kLog2e = std::bit_cast<float>(0x3fb8aa3bu);
+inline constexpr double kLog2eDouble = 1.4426950408889634074;
+
+// exp2: the polynomial in f = x - rint(x), highest power first (AVX2.md 5.1).
+inline constexpr float kExp2Coefficients[7] = {1.5353362e-4f, 1.3398874e-3f, 9.6184373e-3f, 5.5503324e-2f,
+                                               2.4022648e-1f, 6.9314720e-1f, 1.0f};
+inline constexpr float kExp2Limit = 126.0f;
+
+static inline float exp2_polynomial(float x) {
+  x = x > -kExp2Limit ? x : -kExp2Limit;
+  x = x < kExp2Limit ? x : kExp2Limit;
+  const float whole = __builtin_rintf(x);
+  const float rest = x - whole;
+  float p = kExp2Coefficients[0];
+  for (int i = 1; i < 7; ++i) p = __builtin_fmaf(p, rest, kExp2Coefficients[i]);
+  const uint32_t exponent = static_cast<uint32_t>(static_cast<int32_t>(whole)) << 23;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(p) + exponent);
+}
+
+static inline uint32_t magnitude_bits(float value) { return std::bit_cast<uint32_t>(value) & 0x7fffffff; }
+
+// Scores are q.k * softmax_scale * log2e, so that softmax is 2^(score - max): q is multiplied by this once.
+static inline float query_scale(uint32_t head_dim) {
+  return static_cast<float>(kLog2eDouble / __builtin_sqrt(static_cast<double>(head_dim)));
+}
+
+}  // namespace slipstream

@@ -1,0 +1,11 @@
+// The function tables behind kernels.h, one per instruction set. Each is called only where the processor has what it needs.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace slipstream {
+
+const Kernels& reference_kernels();
+const Kernels& avx2_kernels();
+
+}  // namespace slipstream

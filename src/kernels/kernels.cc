@@ -1,0 +1,59 @@
+#include "kernels/kernels.h"
+
+#include "base/check.h"
+#include "kernels/fixed_arithmetic.h"
+#include "kernels/isa_kernels.h"
+
+namespace slipstream {
+
+std::string_view isa_name(Isa isa) {
+  switch (isa) {
+    case Isa::kReference: return "reference";
+    case Isa::kAvx2: return "avx2";
+  }
+  return "";
+}
+
+std::optional<Isa> isa_from_name(std::string_view name) {
+  for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
+    if (isa_name(isa) == name) return isa;
+  }
+  return std::nullopt;
+}
+
+bool isa_supported(Isa isa) {
+  switch (isa) {
+    case Isa::kReference: return true;
+    case Isa::kAvx2: return false;
+  }
+  return false;
+}
+
+Isa best_isa() { return isa_supported(Isa::kAvx2) ? Isa::kAvx2 : Isa::kReference; }
+
+// Sizes: the largest need of any instruction set.
+size_t matmul_scratch_bytes(uint32_t max_rows, uint32_t max_cols) {
+  static_cast<void>(max_cols);
+  // One chunk or so of a panel made ready (at most 32 KB), and two sets of 16 sums for each row.
+  return (64 << 10) + static_cast<size_t>(max_rows) * 2 * kPanelRows * sizeof(float);
+}
+
+size_t attention_scratch_bytes(uint32_t group, uint32_t head_dim, uint32_t max_context) {
+  static_cast<void>(max_context);
+  // K and V of a segment in fp32, and for each of up to 48 rows (or the heads of one token) its scores, query and sums.
+  const size_t rows = group < 48 ? 48 : group;
+  return (static_cast<size_t>(kSegmentTokens) * 2 * head_dim + rows * (kSegmentTokens + 4 * head_dim + 16)) * sizeof(float);
+}
+
+const Kernels& kernels_for(Isa isa) {
+  CHECK(isa_supported(isa), "{}", isa_name(isa));
+  return reference_kernels();
+}
+
+bool all_finite(const float* values, size_t n) {
+  bool finite = true;
+  for (size_t i = 0; i < n; ++i) finite &= magnitude_bits(values[i]) < kNotFiniteBits;
+  return finite;
+}
+
+}  // namespace slipstream
