@@ -39,7 +39,4 @@ Result<OpenedWeights> open_weights(const std::string& path, ThreadPool& pool, co
 // A progress line on standard error when that is a terminal, else nothing; ends its line when all is done.
 LoadProgress terminal_progress(std::string label);
 
-// A whole file, at most `max_bytes` of it (an error says so otherwise).
-Result<std::string> read_text_file(const std::string& path, size_t max_bytes);
-
 }  // namespace slipstream

@@ -26,6 +26,7 @@ struct CpuExecutorOptions {
   uint32_t max_slices = 256;
   uint32_t max_logit_rows = 0;  // 0: max_slices
   uint32_t max_context = 0;     // longest sequence, in tokens
+  bool touch_kv = false;        // take all of the KV memory from the system now, not block by block as tokens come
 };
 
 // Bytes of KV that one block takes (all layers, K and V).
@@ -44,6 +45,7 @@ class CpuExecutor final : public Executor {
   uint32_t vocab_size() const override;
   uint32_t max_rows() const override;
   uint32_t max_slices() const override;
+  uint32_t max_logit_rows() const;
   uint64_t workspace_bytes() const;
   uint64_t num_clamped_kv() const;  // values beyond fp16's range, saturated so far
 

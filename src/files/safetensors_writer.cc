@@ -1,0 +1,81 @@
+#include "files/safetensors_writer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/memory.h"
+#include "files/quoted.h"
+
+namespace slipstream {
+namespace {
+
+Error system_error(const std::string& path, const char* what) {
+  return outside("{}: {}: {}", quoted(path), what, std::strerror(errno));
+}
+
+Status write_all(int fd, const void* bytes, size_t size, uint64_t offset, const std::string& path) {
+  const char* at = static_cast<const char*>(bytes);
+  while (size > 0) {
+    const ssize_t written = ::pwrite(fd, at, size, static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_error(path, "cannot be written");
+    at += written;
+    offset += static_cast<uint64_t>(written);
+    size -= static_cast<size_t>(written);
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+// The format: 8 bytes length of the header, the header as JSON, the tensors' bytes. https://github.com/huggingface/safetensors
+Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path, const std::vector<Entry>& entries) {
+  std::string header = "{";
+  std::vector<Place> places;
+  uint64_t bytes = 0;
+  for (const Entry& entry : entries) {
+    const uint64_t size = entry.rows * entry.cols * sizeof(float);
+    header += fmt::format("{}\"{}\":{{\"dtype\":\"F32\",\"shape\":[{},{}],\"data_offsets\":[{},{}]}}", places.empty() ? "" : ",", entry.name,
+                          entry.rows, entry.cols, bytes, bytes + size);
+    places.push_back({bytes, entry.rows, entry.cols});
+    bytes += size;
+  }
+  header += "}";
+  header.resize(round_up(header.size(), 8), ' ');  // so that the numbers are aligned in the file
+  const uint64_t header_bytes = header.size();
+  for (Place& place : places) place.offset += 8 + header_bytes;
+
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return system_error(path, "cannot be made");
+  SafetensorsWriter writer(fd, path, std::move(places));
+  if (::ftruncate(fd, static_cast<off_t>(8 + header_bytes + bytes)) != 0) return system_error(path, "cannot be made so large");
+  RETURN_IF_ERROR(write_all(fd, &header_bytes, 8, 0, path));
+  RETURN_IF_ERROR(write_all(fd, header.data(), header.size(), 8, path));
+  return writer;
+}
+
+SafetensorsWriter::SafetensorsWriter(int fd, std::string path, std::vector<Place> places)
+    : fd_(fd), path_(std::move(path)), places_(std::move(places)) {}
+
+SafetensorsWriter::SafetensorsWriter(SafetensorsWriter&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)), places_(std::move(other.places_)) {}
+
+SafetensorsWriter::~SafetensorsWriter() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Status SafetensorsWriter::write_row(size_t entry, uint64_t row, std::span<const float> values) {
+  const Place& place = places_.at(entry);
+  CHECK(row < place.rows && values.size() == place.cols, "row {} of {}, {} values of {}", row, place.rows, values.size(), place.cols);
+  return write_all(fd_, values.data(), values.size_bytes(), place.offset + row * place.cols * sizeof(float), path_);
+}
+
+Status SafetensorsWriter::close() {
+  if (::close(std::exchange(fd_, -1)) != 0) return system_error(path_, "cannot be written");
+  return ok_status();
+}
+
+}  // namespace slipstream

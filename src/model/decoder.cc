@@ -1,0 +1,272 @@
+#include "model/decoder.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace slipstream {
+namespace {
+
+// Rows of one attention item. With a group of 3 query heads 64 rows are 4 tiles of 48 (AVX2.md 5.3), enough that turning a
+// segment's K and V to fp32 once an item does not matter; few enough that a prompt of 512 rows is dozens of items.
+constexpr uint32_t kAttentionRows = 64;
+
+// Panels of gate and up multiplied before their SiLU: 64 columns of 512 rows are 256 KB, still in L2.
+constexpr uint32_t kGatePanels = 4;
+
+Matrix<float> columns(Matrix<float> whole, uint32_t first, uint32_t count) {
+  return {whole.data + first, whole.rows, count, whole.stride};
+}
+
+// Two threads may find the same row broken in different heads: both store 0.
+void mark_broken(uint8_t& finite) { std::atomic_ref<uint8_t>(finite).store(0, std::memory_order_relaxed); }
+
+}  // namespace
+
+Decoder::Decoder(const ModelConfig& config, const Weights& weights, const Kernels& kernels, const KvStorage& kv, Workspace& work,
+                 ThreadPool& pool, bool quantise)
+    : config_(config), weights_(weights), kernels_(kernels), kv_(kv), work_(work), pool_(pool), quantise_(quantise),
+      group_(config.num_heads / config.num_kv_heads), rope_(config) {
+  const uint32_t max_rows = work.residual.rows;
+  places_.resize(max_rows);
+  // A slice has at least one row, and one item per KV head and kAttentionRows rows begun.
+  items_.reserve(size_t{max_rows} * config.num_kv_heads);
+}
+
+void Decoder::forward(const Pass& pass) {
+  place_rows(pass);
+  embed(pass);
+  for (uint32_t index = 0; index < config_.num_layers; ++index) {
+    const LayerWeights& layer = weights_.layers[index];
+    const KvView kv = kv_.layer(index);
+    norm(layer.attention_norm, reads_quantised(layer.q) || reads_quantised(layer.k) || reads_quantised(layer.v));
+    multiply_qkv(layer);
+    rotate_and_store(layer, kv, pass);
+    attend(kv, pass);
+    add_product(layer.o, rows(work_.attended));
+    norm(layer.mlp_norm, reads_quantised(layer.gate) || reads_quantised(layer.up));
+    multiply_gate_up(layer);
+    add_product(layer.down, rows(work_.gate));
+  }
+}
+
+// Where each row stands, and the attention's items: the same for all layers.
+void Decoder::place_rows(const Pass& pass) {
+  num_rows_ = static_cast<uint32_t>(pass.tokens.size());
+  CHECK(num_rows_ > 0 && num_rows_ <= work_.residual.rows, "{} rows, room for {}", num_rows_, work_.residual.rows);
+  std::fill_n(work_.finite.begin(), num_rows_, uint8_t{1});
+  items_.clear();
+  for (uint32_t index = 0; index < pass.slices.size(); ++index) {
+    const AttentionSlice& slice = pass.slices[index].attention;
+    for (uint32_t row = 0; row < slice.num_rows; ++row) {
+      places_[pass.slices[index].first_row + row] = {index, slice.first_position + row};
+    }
+    for (uint32_t begin = 0; begin < slice.num_rows; begin += kAttentionRows) {
+      const uint32_t end = std::min(begin + kAttentionRows, slice.num_rows);
+      const uint64_t cost = uint64_t{end - begin} * (slice.first_position + (begin + end) / 2 + 1);
+      for (uint32_t head = 0; head < config_.num_kv_heads; ++head) items_.push_back({cost, index, head, {begin, end}});
+    }
+  }
+  // Dearest first: then threads that take the next item when they are done end at about the same time.
+  std::sort(items_.begin(), items_.end(), [](const AttentionItem& a, const AttentionItem& b) { return a.cost > b.cost; });
+}
+
+// residual = the tokens' embeddings; and each row's rotation angles, once for all layers.
+void Decoder::embed(const Pass& pass) {
+  pool_.run([&](uint32_t thread) {
+    const Range mine = split(num_rows_, thread, pool_.num_threads());
+    for (uint32_t row = mine.begin; row < mine.end; ++row) {
+      unpack_row(weights_.embedding, pass.tokens[row], work_.residual.row(row));
+      rope_.angles(places_[row].position, work_.cos.row(row), work_.sin.row(row));
+    }
+  });
+}
+
+// One row's RMSNorm. A row that is not finite goes on as zeros.
+void Decoder::norm_row(const float* x, const float* weight, float* out, uint8_t& finite) const {
+  if (kernels_.rms_norm(x, weight, config_.rms_norm_eps, config_.hidden_size, out)) return;
+  finite = 0;
+  std::fill_n(out, config_.hidden_size, 0.0f);
+}
+
+// hidden = RMSNorm(residual); also as int16 if a product is to read it so.
+void Decoder::norm(const float* weight, bool quantise) {
+  pool_.run([&](uint32_t thread) {
+    const Range mine = split(num_rows_, thread, pool_.num_threads());
+    for (uint32_t row = mine.begin; row < mine.end; ++row) {
+      norm_row(work_.residual.row(row), weight, work_.hidden.row(row), work_.finite[row]);
+    }
+    if (quantise) kernels_.quantise(rows(work_.hidden), mine, work_.quantised, work_.finite.data());
+  });
+}
+
+MatmulInput Decoder::input(Matrix<float> x) const { return {x, quantise_ ? work_.quantised : nullptr}; }
+
+// One thread's part of several products with the same x: their panels, laid end to end, are cut evenly.
+void Decoder::multiply(std::span<const Product> products, const MatmulInput& x, uint32_t thread) const {
+  uint32_t num_panels = 0;
+  for (const Product& product : products) num_panels += product.weights.num_panels();
+  const Range mine = split(num_panels, thread, pool_.num_threads());
+  uint32_t first = 0;  // the product's first panel among all
+  for (const Product& product : products) {
+    const uint32_t end = first + product.weights.num_panels();
+    if (mine.begin < end && mine.end > first) {
+      const Range part{std::max(mine.begin, first) - first, std::min(mine.end, end) - first};
+      kernels_.matmul(product.weights, x, part, product.y, work_.thread_scratch(thread));
+    }
+    first = end;
+  }
+}
+
+// q, k, v = W_q hidden, W_k hidden, W_v hidden.
+void Decoder::multiply_qkv(const LayerWeights& layer) {
+  const Matrix<float> qkv = rows(work_.qkv);
+  const uint32_t q_cols = config_.num_heads * config_.head_dim;
+  const uint32_t kv_cols = config_.num_kv_heads * config_.head_dim;
+  const std::array<Product, 3> products{Product{layer.q, columns(qkv, 0, q_cols)},
+                                        Product{layer.k, columns(qkv, q_cols, kv_cols)},
+                                        Product{layer.v, columns(qkv, q_cols + kv_cols, kv_cols)}};
+  pool_.run([&](uint32_t thread) { multiply(products, input(rows(work_.hidden)), thread); });
+}
+
+// q and k of each head: norm (where the family has it), rotation; then K and V into the row's slot. Divided by rows and KV
+// heads: a KV head's query heads go with it.
+void Decoder::rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass) {
+  const uint32_t head_dim = config_.head_dim;
+  const uint32_t num_kv_heads = config_.num_kv_heads;
+  pool_.run([&](uint32_t thread) {
+    const Range mine = split(num_rows_ * num_kv_heads, thread, pool_.num_threads());
+    uint64_t num_clamped = 0;
+    for (uint32_t item = mine.begin; item < mine.end; ++item) {
+      const uint32_t row = item / num_kv_heads;
+      const uint32_t kv_head = item % num_kv_heads;
+      const auto prepare = [&](float* head, const float* weight) {
+        if (config_.qk_norm && !kernels_.rms_norm(head, weight, config_.rms_norm_eps, head_dim, head)) {
+          mark_broken(work_.finite[row]);
+          std::fill_n(head, head_dim, 0.0f);
+        }
+        kernels_.rope(head, work_.cos.row(row), work_.sin.row(row), head_dim);
+      };
+      float* const qkv = work_.qkv.row(row);
+      for (uint32_t head = kv_head * group_; head < (kv_head + 1) * group_; ++head) {
+        prepare(qkv + size_t{head} * head_dim, layer.q_norm);
+      }
+      float* const k = qkv + size_t{config_.num_heads + kv_head} * head_dim;
+      const float* const v = k + size_t{num_kv_heads} * head_dim;
+      prepare(k, layer.k_norm);
+      const RowPlace& place = places_[row];
+      num_clamped += kernels_.store_kv(kv, pass.slices[place.slice].attention, kv_head, place.position, k, v);
+    }
+    if (num_clamped != 0) num_clamped_kv_.fetch_add(num_clamped, std::memory_order_relaxed);
+  });
+}
+
+// attended = softmax(q K / sqrt(head_dim)) V for each slice, KV head and range of rows: items that threads take as they are
+// free, since their costs differ by the length of their contexts.
+void Decoder::attend(const KvView& kv, const Pass& pass) {
+  next_item_.store(0, std::memory_order_relaxed);
+  pool_.run([&](uint32_t thread) {
+    while (true) {
+      const uint32_t next = next_item_.fetch_add(1, std::memory_order_relaxed);
+      if (next >= items_.size()) return;
+      const AttentionItem& item = items_[next];
+      const PassSlice& slice = pass.slices[item.slice];
+      const size_t first_col = size_t{item.kv_head} * group_ * config_.head_dim;
+      const uint32_t cols = group_ * config_.head_dim;
+      const Matrix<const float> q{work_.qkv.row(slice.first_row) + first_col, slice.attention.num_rows, cols, work_.qkv.stride};
+      const Matrix<float> out{work_.attended.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
+                              work_.attended.stride};
+      kernels_.attention(kv, slice.attention, item.kv_head, group_, item.rows, q, out, work_.thread_scratch(thread));
+    }
+  });
+}
+
+// residual += W x.
+void Decoder::add_product(const PackedMatrix& weights, Matrix<float> x) {
+  const uint32_t num_threads = pool_.num_threads();
+  if (reads_quantised(weights)) {
+    pool_.run([&](uint32_t thread) {
+      kernels_.quantise(x, split(num_rows_, thread, num_threads), work_.quantised, work_.finite.data());
+    });
+  }
+  pool_.run([&](uint32_t thread) {
+    const Range panels = split(weights.num_panels(), thread, num_threads);
+    if (panels.empty()) return;
+    const Matrix<float> y = rows(work_.hidden);
+    kernels_.matmul(weights, input(x), panels, y, work_.thread_scratch(thread));
+    const uint32_t begin = panels.begin * kPanelRows;
+    const uint32_t end = std::min(panels.end * kPanelRows, weights.rows);
+    for (uint32_t row = 0; row < num_rows_; ++row) {
+      kernels_.add(work_.residual.row(row) + begin, y.row(row) + begin, end - begin);
+    }
+  });
+}
+
+// gate = silu(W_gate hidden) * (W_up hidden). A thread has the same columns of both, a few at a time while they are near.
+void Decoder::multiply_gate_up(const LayerWeights& layer) {
+  pool_.run([&](uint32_t thread) {
+    const Range mine = split(layer.gate.num_panels(), thread, pool_.num_threads());
+    const Matrix<float> gate = rows(work_.gate);
+    const Matrix<float> up = rows(work_.up);
+    const MatmulInput x = input(rows(work_.hidden));
+    for (uint32_t first = mine.begin; first < mine.end; first += kGatePanels) {
+      const Range panels{first, std::min(first + kGatePanels, mine.end)};
+      kernels_.matmul(layer.gate, x, panels, gate, work_.thread_scratch(thread));
+      kernels_.matmul(layer.up, x, panels, up, work_.thread_scratch(thread));
+      const uint32_t begin = panels.begin * kPanelRows;
+      const uint32_t end = std::min(panels.end * kPanelRows, layer.gate.rows);
+      for (uint32_t row = 0; row < num_rows_; ++row) {
+        kernels_.swiglu(gate.row(row) + begin, up.row(row) + begin, end - begin, gate.row(row) + begin);
+      }
+    }
+  });
+}
+
+void Decoder::keep(std::span<const uint32_t> pass_rows, uint32_t first) {
+  const auto count = static_cast<uint32_t>(pass_rows.size());
+  CHECK(first + count <= work_.logit_hidden.rows, "{} rows of logits, room for {}", first + count, work_.logit_hidden.rows);
+  pool_.run([&](uint32_t thread) {
+    const Range mine = split(count, thread, pool_.num_threads());
+    for (uint32_t index = mine.begin; index < mine.end; ++index) {
+      const uint32_t row = pass_rows[index];
+      float* const out = work_.logit_hidden.row(first + index);
+      norm_row(work_.residual.row(row), weights_.final_norm, out, work_.finite[row]);
+    }
+  });
+}
+
+void Decoder::project_logits(uint32_t count, uint8_t* finite) {
+  const uint32_t num_threads = pool_.num_threads();
+  const uint32_t block_rows = work_.residual.rows;  // what `quantised` and the scratch have room for
+  for (uint32_t first = 0; first < count; first += block_rows) {
+    const uint32_t block = std::min(block_rows, count - first);
+    const Matrix<float> x{work_.logit_hidden.row(first), block, config_.hidden_size, work_.logit_hidden.stride};
+    const Matrix<float> y{work_.logits.row(first), block, config_.vocab_size, work_.logits.stride};
+    uint8_t* const block_finite = finite + first;
+    std::fill_n(work_.logits_finite.begin(), size_t{num_threads} * block, uint8_t{1});
+    if (reads_quantised(weights_.lm_head)) {
+      pool_.run([&](uint32_t thread) {
+        kernels_.quantise(x, split(block, thread, num_threads), work_.quantised, block_finite);
+      });
+    }
+    pool_.run([&](uint32_t thread) {
+      const Range panels = split(weights_.lm_head.num_panels(), thread, num_threads);
+      if (panels.empty()) return;
+      kernels_.matmul(weights_.lm_head, input(x), panels, y, work_.thread_scratch(thread));
+      const uint32_t begin = panels.begin * kPanelRows;
+      const uint32_t end = std::min(panels.end * kPanelRows, weights_.lm_head.rows);
+      for (uint32_t row = 0; row < block; ++row) {
+        if (!all_finite(y.row(row) + begin, end - begin)) work_.logits_finite[size_t{thread} * block + row] = 0;
+      }
+    });
+    for (uint32_t thread = 0; thread < num_threads; ++thread) {
+      for (uint32_t row = 0; row < block; ++row) {
+        if (work_.logits_finite[size_t{thread} * block + row] == 0) block_finite[row] = 0;
+      }
+    }
+  }
+}
+
+}  // namespace slipstream

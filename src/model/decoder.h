@@ -1,0 +1,106 @@
+// The model's formula: embed; in every layer norm -> q, k, v -> rope -> attention -> o, norm -> gate, up -> down; final
+// norm; logits. Families are fields of ModelConfig, read here; there is no class per family.
+//
+// Work is divided among threads by rows, panels of 16 outputs, heads and row ranges, never over a sum, so that the bits of a
+// row depend on its own sequence alone. A row that is not finite is flagged; it can garble its own sequence's KV and nothing else.
+// Owned by the engine thread; allocates nothing after construction.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/thread_pool.h"
+#include "kernels/kernels.h"
+#include "model/kv_storage.h"
+#include "model/model_config.h"
+#include "model/rope.h"
+#include "model/weights.h"
+#include "model/workspace.h"
+
+namespace slipstream {
+
+// The rows that go through the layers together: a step, or what of it fits the workspace.
+struct PassSlice {
+  AttentionSlice attention;
+  uint32_t first_row = 0;  // in the pass
+};
+struct Pass {
+  std::span<const TokenId> tokens;      // [rows]
+  std::span<const PassSlice> slices;    // in order of rows
+};
+
+class Decoder {
+ public:
+  // All outlive it. quantise: activations as int16 (the product); else all in fp32 (--activations f32).
+  Decoder(const ModelConfig& config, const Weights& weights, const Kernels& kernels, const KvStorage& kv, Workspace& work,
+          ThreadPool& pool, bool quantise);
+
+  // Computes all rows of the pass and stores their K and V. finite()[row] says whether the row's numbers are finite.
+  void forward(const Pass& pass);
+  std::span<const uint8_t> finite() const { return work_.finite.first(num_rows_); }
+
+  // After forward(): the final norm of these rows, kept in work.logit_hidden from its row `first` on.
+  void keep(std::span<const uint32_t> pass_rows, uint32_t first);
+  // logits = lm_head of the first `count` kept rows. finite[r] = 0 where row r is not finite.
+  void project_logits(uint32_t count, uint8_t* finite);
+
+  uint64_t num_clamped_kv() const { return num_clamped_kv_.load(std::memory_order_relaxed); }
+
+ private:
+  // One thread's share of attention, big enough to be worth handing out.
+  struct AttentionItem {
+    uint64_t cost = 0;  // positions seen, summed over its rows
+    uint32_t slice = 0;
+    uint32_t kv_head = 0;
+    Range rows;         // of the slice
+  };
+  struct RowPlace {
+    uint32_t slice = 0;
+    uint32_t position = 0;
+  };
+  // y = W x.
+  struct Product {
+    const PackedMatrix& weights;
+    Matrix<float> y;
+  };
+
+  void place_rows(const Pass& pass);
+  void embed(const Pass& pass);
+  void norm(const float* weight, bool quantise);
+  void multiply_qkv(const LayerWeights& layer);
+  void rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass);
+  void attend(const KvView& kv, const Pass& pass);
+  void add_product(const PackedMatrix& weights, Matrix<float> x);
+  void multiply_gate_up(const LayerWeights& layer);
+
+  Matrix<float> rows(Matrix<float> whole) const { return {whole.data, num_rows_, whole.cols, whole.stride}; }
+  MatmulInput input(Matrix<float> x) const;
+  bool reads_quantised(const PackedMatrix& weights) const { return quantise_ && weights.format.quantised(); }
+  void norm_row(const float* x, const float* weight, float* out, uint8_t& finite) const;
+  void multiply(std::span<const Product> products, const MatmulInput& x, uint32_t thread) const;
+
+  // Constant after construction.
+  const ModelConfig& config_;
+  const Weights& weights_;
+  const Kernels& kernels_;
+  const KvStorage& kv_;
+  Workspace& work_;
+  ThreadPool& pool_;
+  const bool quantise_;
+  const uint32_t group_;  // query heads per KV head
+  const RopeTable rope_;
+
+  // Owned by the engine thread; of the pass being computed.
+  uint32_t num_rows_ = 0;
+  std::vector<RowPlace> places_;       // [rows]
+  std::vector<AttentionItem> items_;   // dearest first
+
+  // Shared by the threads of a fork-join.
+  std::atomic<uint32_t> next_item_{0};          // relaxed: only hands out numbers
+  std::atomic<uint64_t> num_clamped_kv_{0};     // relaxed: a counter
+};
+
+}  // namespace slipstream

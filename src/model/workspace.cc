@@ -1,0 +1,81 @@
+#include "model/workspace.h"
+
+#include <algorithm>
+
+namespace slipstream {
+namespace {
+
+// Lays buffers one after the other: first over nothing, to learn how many bytes they need, then over the arena.
+class Layout {
+ public:
+  explicit Layout(std::byte* base) : base_(base) {}
+
+  std::byte* bytes(size_t size) {
+    const size_t at = used_;
+    used_ = round_up(used_ + size, 64);
+    return base_ == nullptr ? nullptr : base_ + at;
+  }
+  // Rows begin on cache lines, and never a multiple of 4 KB apart: equal page offsets would share a few cache sets
+  // (PERFORMANCE.md 7).
+  Matrix<float> matrix(uint32_t rows, uint32_t cols) {
+    size_t stride = round_up(cols, 16);
+    if (stride % 1024 == 0) stride += 16;
+    return {reinterpret_cast<float*>(bytes(sizeof(float) * stride * rows)), rows, cols, stride};
+  }
+  std::span<uint8_t> flags(size_t count) { return {reinterpret_cast<uint8_t*>(bytes(count)), count}; }
+  size_t used() const { return used_; }
+
+ private:
+  std::byte* base_;
+  size_t used_ = 0;
+};
+
+void lay_out(Workspace& work, Layout& layout, const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits) {
+  const uint32_t rows = limits.pass_rows;
+  const uint32_t attention_cols = config.num_heads * config.head_dim;
+  const uint32_t widest = std::max({config.hidden_size, attention_cols, config.intermediate_size});
+
+  work.residual = layout.matrix(rows, config.hidden_size);
+  work.hidden = layout.matrix(rows, config.hidden_size);
+  work.qkv = layout.matrix(rows, attention_cols + 2 * config.num_kv_heads * config.head_dim);
+  work.attended = layout.matrix(rows, attention_cols);
+  work.gate = layout.matrix(rows, config.intermediate_size);
+  work.up = layout.matrix(rows, config.intermediate_size);
+  work.cos = layout.matrix(rows, config.head_dim / 2);
+  work.sin = layout.matrix(rows, config.head_dim / 2);
+  work.quantised = layout.bytes(kernels.quantised_bytes(rows, widest));
+  work.logit_hidden = layout.matrix(limits.logit_rows, config.hidden_size);
+  work.logits = layout.matrix(limits.logit_rows, config.vocab_size);
+  work.finite = layout.flags(rows);
+  work.logits_finite = layout.flags(size_t{limits.num_threads} * limits.logit_rows);
+
+  // One thread multiplies or attends, never both at once.
+  work.scratch_bytes = round_up(std::max(matmul_scratch_bytes(rows, widest),
+                                         attention_scratch_bytes(config.num_heads / config.num_kv_heads, config.head_dim,
+                                                                 limits.max_context)),
+                                4096);
+  const size_t all_scratch = work.scratch_bytes * limits.num_threads;
+  work.scratch = {layout.bytes(all_scratch), all_scratch};
+}
+
+}  // namespace
+
+Result<Workspace> Workspace::make(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits, ThreadPool& pool) {
+  Workspace work;
+  Layout measure(nullptr);
+  lay_out(work, measure, config, kernels, limits);
+  ASSIGN_OR_RETURN(work.memory, Arena::make(measure.used()));
+  Layout layout(work.memory.data());
+  lay_out(work, layout, config, kernels, limits);
+
+  // Now, not in the first request: the first touch of a page costs about 10 us in a virtual machine (PERFORMANCE.md 0.10).
+  const std::span<std::byte> memory = work.memory.as<std::byte>();
+  pool.run([&](uint32_t thread) {
+    const size_t begin = memory.size() / 4096 * thread / pool.num_threads() * 4096;
+    const size_t end = memory.size() / 4096 * (thread + 1) / pool.num_threads() * 4096;
+    for (size_t at = begin; at < end; at += 4096) memory[at] = std::byte{0};
+  });
+  return work;
+}
+
+}  // namespace slipstream
