@@ -1,17 +1,18 @@
 # add_room(NAME DEPS room... [LINK library...]): one floor plan entry = one directory src/NAME = one static library.
 #
-# Every src/NAME/*.cc is part of the room except *_test.cc, which together form the test program NAME_test. A room sees
-# exactly the rooms it names, because the include path carries `src/` for all but tests/tidy checks each #include against
-# the list written by this function (build/rooms.txt).
-define_property(GLOBAL PROPERTY SLIPSTREAM_ROOMS BRIEF_DOCS "lines 'room: dep dep' for the tidy test")
+# Every src/NAME/*.cc is part of the room except main.cc and *_test.cc; the latter together form the test program NAME_test.
+# The include path is src/ for everybody; that a room includes only from the rooms it names is checked by tests/tidy, which
+# reads the list that write_floor_plan() leaves (build/PRESET/rooms.txt).
+define_property(GLOBAL PROPERTY SLIPSTREAM_ROOMS BRIEF_DOCS "lines 'room: dep dep' for tests/tidy")
 
 function(add_room NAME)
   cmake_parse_arguments(ROOM "" "" "DEPS;LINK;TEST_LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${NAME}/*.cc)
   set(tests ${sources})
-  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
-  set_property(GLOBAL APPEND PROPERTY SLIPSTREAM_ROOMS "${NAME}: ${ROOM_DEPS}")
+  list(JOIN ROOM_DEPS " " deps)
+  set_property(GLOBAL APPEND PROPERTY SLIPSTREAM_ROOMS "${NAME}: ${deps}")
 
   if(sources)
     add_library(${NAME} STATIC ${sources})
@@ -23,10 +24,31 @@ function(add_room NAME)
     target_link_libraries(${NAME} INTERFACE ${ROOM_DEPS} fmt::fmt ${ROOM_LINK} Threads::Threads)
   endif()
 
-  if(tests AND SLIPSTREAM_TESTS)
+  tests_wanted(${NAME} wanted)
+  if(tests AND wanted)
     add_executable(${NAME}_test ${tests})
     target_link_libraries(${NAME}_test PRIVATE ${NAME} ${ROOM_TEST_LINK} GTest::gtest GTest::gtest_main Threads::Threads)
     target_compile_definitions(${NAME}_test PRIVATE SLIPSTREAM_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
-    gtest_discover_tests(${NAME}_test PROPERTIES LABELS ${NAME} DISCOVERY_TIMEOUT 60)
+    discover_tests(${NAME}_test LABELS ${NAME})
   endif()
+endfunction()
+
+# tests_wanted(NAME result): are the tests of this room, or of this folder of tests/, part of this build?
+function(tests_wanted NAME RESULT)
+  set(${RESULT} OFF PARENT_SCOPE)
+  if(SLIPSTREAM_TESTS AND (NOT SLIPSTREAM_TEST_ONLY OR NAME IN_LIST SLIPSTREAM_TEST_ONLY))
+    set(${RESULT} ON PARENT_SCOPE)
+  endif()
+endfunction()
+
+# discover_tests(PROGRAM [property value...]): every TEST() of a GoogleTest program becomes one test of ctest.
+function(discover_tests PROGRAM)
+  gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" PROPERTIES TIMEOUT 600 ${ARGN} DISCOVERY_TIMEOUT 60)
+endfunction()
+
+# write_floor_plan(FILE): one line per room, "name: the rooms it may include from".
+function(write_floor_plan FILE)
+  get_property(rooms GLOBAL PROPERTY SLIPSTREAM_ROOMS)
+  list(JOIN rooms "\n" text)
+  file(CONFIGURE OUTPUT ${FILE} CONTENT "${text}\n")
 endfunction()
