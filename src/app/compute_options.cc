@@ -1,0 +1,49 @@
+#include "app/compute_options.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <CLI/CLI.hpp>
+
+namespace slipstream {
+
+void ComputeOptions::add_to(CLI::App& command) {
+  command.add_option("MODEL", model, "a folder with config.json and safetensors, or one .gguf file")->required();
+  command.add_option("--threads", num_threads, "compute threads (default: the cores this process may use)")
+      ->check(CLI::Range(1u, 1024u));
+  command.add_option("--isa", isa, "instruction set (default: the best of this machine); the same bits with each")
+      ->check(CLI::IsMember({"reference", "avx2"}));
+  command.add_option("--activations", activations, "arithmetic: int16 is the product's, f32 the yardstick")
+      ->check(CLI::IsMember({"int16", "f32"}))
+      ->capture_default_str();
+  command.add_option("--block-size", block_tokens, "tokens in a KV block; never changes a bit")
+      ->check(CLI::IsMember({16u, 32u, 64u, 128u, 256u}))
+      ->capture_default_str();
+}
+
+uint32_t ComputeOptions::threads() const {
+  if (num_threads != 0) return num_threads;
+  cpu_set_t cores;
+  if (::sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;  // more cores than a cpu_set_t has
+  return static_cast<uint32_t>(CPU_COUNT(&cores));
+}
+
+Result<CpuExecutorOptions> ComputeOptions::executor_options() const {
+  CpuExecutorOptions options;
+  if (!isa.empty()) {
+    const auto named = isa_from_name(isa);
+    CHECK(named.has_value(), "--isa {} passed its check", isa);
+    if (!isa_supported(*named)) return invalid_param("--isa", "--isa {}: this processor does not have it", isa);
+    options.isa = *named;
+  }
+  options.activations = activations == "f32" ? ActivationMode::kF32 : ActivationMode::kInt16;
+  options.block_tokens = block_tokens;
+  return options;
+}
+
+int fail(const Error& error) {
+  fmt::print(stderr, "slipstream: {}\n", error.message);
+  return 1;
+}
+
+}  // namespace slipstream

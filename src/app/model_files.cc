@@ -1,0 +1,204 @@
+#include "app/model_files.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "files/file_limits.h"
+#include "files/gguf.h"
+#include "files/quoted.h"
+#include "files/tensor_source.h"
+#include "files/text_file.h"
+
+namespace slipstream {
+namespace {
+
+// tokenizer.json of a vocabulary of 262,144 has 35 MB; chat templates have some 10 KB.
+constexpr uint64_t kMaxTokenizerBytes = 256ull << 20;
+constexpr uint64_t kMaxTemplateBytes = 4ull << 20;
+
+enum class PathKind : uint8_t { kFolder, kGguf };
+
+// What the texts of a model are made from; both kinds of files end in this.
+struct TextFiles {
+  Tokenizer tokenizer;
+  std::string chat_template;  // its source; "" where there is none
+  std::string bos_token;
+  std::string eos_token;
+};
+
+Result<PathKind> path_kind(const std::string& path) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (std::filesystem::is_directory(status)) return PathKind::kFolder;
+  if (std::filesystem::is_regular_file(status)) {
+    if (path.ends_with(".gguf")) return PathKind::kGguf;
+    return invalid("{} is a file but no .gguf: MODEL is a folder with config.json and safetensors, or one .gguf file", slipstream::quoted(path));
+  }
+  return Error{ErrorKind::kNotFound,
+               fmt::format("{} is neither a folder nor a file. MODEL is a folder with config.json and safetensors, or one .gguf "
+                           "file; names on a hub are not read yet",
+                           slipstream::quoted(path)),
+               {}, {}};
+}
+
+std::string display_name(const std::string& path) {
+  auto name = std::filesystem::path(path).lexically_normal();
+  if (!name.has_filename()) name = name.parent_path();  // "folder/"
+  if (name.extension() == ".gguf") name = name.stem();
+  const std::string text = name.filename().string();
+  return text.empty() || text == "." || text == ".." ? std::filesystem::absolute(path).parent_path().filename().string() : text;
+}
+
+Result<TextFiles> open_folder_text(const std::string& folder) {
+  ASSIGN_OR_RETURN(const std::string json, read_text_file(folder + "/tokenizer.json", kMaxTokenizerBytes));
+  auto tokenizer = Tokenizer::from_json(json);
+  if (!tokenizer.ok()) return std::move(tokenizer.error()).within("tokenizer.json");
+  TextFiles text{std::move(tokenizer.value()), {}, {}, {}};
+  if (file_exists(folder + "/tokenizer_config.json")) {
+    ASSIGN_OR_RETURN(const std::string config_json, read_text_file(folder + "/tokenizer_config.json", kMaxTokenizerBytes));
+    auto config = read_tokenizer_config(config_json);
+    if (!config.ok()) return std::move(config.error()).within("tokenizer_config.json");
+    text.chat_template = std::move(config->chat_template);
+    text.bos_token = std::move(config->bos_token);
+    text.eos_token = std::move(config->eos_token);
+  }
+  if (file_exists(folder + "/chat_template.jinja")) {
+    ASSIGN_OR_RETURN(text.chat_template, read_text_file(folder + "/chat_template.jinja", kMaxTemplateBytes));
+  }
+  return text;
+}
+
+// An array of metadata, empty where the key is absent or of another type.
+template <class T>
+std::vector<T> metadata_array(const GgufMetadata& metadata, std::string_view key) {
+  const GgufValue* value = metadata.find(key);
+  const auto* array = value == nullptr ? nullptr : std::get_if<std::vector<T>>(value);
+  return array == nullptr ? std::vector<T>{} : *array;
+}
+
+// The text of the token whose id stands under `key`; "" where there is none.
+Result<std::string> metadata_token(const GgufMetadata& metadata, std::string_view key, const BpeVocabulary& vocabulary) {
+  if (metadata.find(key) == nullptr) return std::string();
+  ASSIGN_OR_RETURN(const uint64_t id, metadata.get_uint(key));
+  if (id >= vocabulary.tokens.size()) return invalid("{} is {}, expected below {}", key, id, vocabulary.tokens.size());
+  return vocabulary.tokens[id];
+}
+
+Result<TextFiles> open_gguf_text(const GgufMetadata& metadata) {
+  ASSIGN_OR_RETURN(const std::string model, metadata.get_string("tokenizer.ggml.model"));
+  if (model != "gpt2") return invalid("tokenizer.ggml.model is {}, expected gpt2: other tokenizers are not read yet", slipstream::quoted(model));
+  if (const GgufValue* add_bos = metadata.find("tokenizer.ggml.add_bos_token"); add_bos != nullptr) {
+    const bool* flag = std::get_if<bool>(add_bos);
+    if (flag == nullptr || *flag) return invalid("tokenizer.ggml.add_bos_token is not false: not read yet");
+  }
+  BpeVocabulary vocabulary;
+  ASSIGN_OR_RETURN(vocabulary.pre, metadata.get_string("tokenizer.ggml.pre"));
+  vocabulary.tokens = metadata_array<std::string>(metadata, "tokenizer.ggml.tokens");
+  vocabulary.token_types = metadata_array<int64_t>(metadata, "tokenizer.ggml.token_type");
+  vocabulary.merges = metadata_array<std::string>(metadata, "tokenizer.ggml.merges");
+  auto tokenizer = Tokenizer::from_bpe(vocabulary);
+  if (!tokenizer.ok()) return std::move(tokenizer.error()).within("tokenizer.ggml");
+  TextFiles text{std::move(tokenizer.value()), {}, {}, {}};
+  ASSIGN_OR_RETURN(text.bos_token, metadata_token(metadata, "tokenizer.ggml.bos_token_id", vocabulary));
+  ASSIGN_OR_RETURN(text.eos_token, metadata_token(metadata, "tokenizer.ggml.eos_token_id", vocabulary));
+  if (metadata.find("tokenizer.chat_template") != nullptr) {
+    ASSIGN_OR_RETURN(text.chat_template, metadata.get_string("tokenizer.chat_template"));
+  }
+  return text;
+}
+
+// The tokenizer's own end of text ends an answer too: some chat models name only one of the two in their config.
+void add_eos_token(const TextFiles& text, ModelConfig& config) {
+  const TokenTable& table = text.tokenizer.table();
+  if (text.eos_token.empty()) return;
+  for (TokenId token = 0; token < table.num_tokens(); ++token) {
+    if (table.special[token] == 0 || table.token(token) != text.eos_token) continue;
+    auto& tokens = config.eos_tokens;
+    if (std::find(tokens.begin(), tokens.end(), token) == tokens.end()) tokens.push_back(token);
+  }
+}
+
+// Everything of a model but its weights; then what opens them.
+struct OpenedFiles {
+  ModelConfig config;
+  TensorSource tensors;
+  TensorNames names = TensorNames::kHuggingFace;
+  std::optional<TextFiles> text;  // where it was asked for
+};
+
+Result<OpenedFiles> open_folder(const std::string& folder, bool with_text) {
+  ASSIGN_OR_RETURN(ModelConfig config, read_model_config(folder));
+  ASSIGN_OR_RETURN(TensorSource tensors, open_safetensors_folder(folder));
+  OpenedFiles files{std::move(config), std::move(tensors), TensorNames::kHuggingFace, {}};
+  if (with_text) {
+    ASSIGN_OR_RETURN(files.text, open_folder_text(folder));
+  }
+  return files;
+}
+
+Result<OpenedFiles> open_gguf_files(const std::string& path, bool with_text) {
+  ASSIGN_OR_RETURN(GgufFile gguf, open_gguf(path));
+  ASSIGN_OR_RETURN(ModelConfig config, model_config_from_gguf(gguf));
+  OpenedFiles files{std::move(config), std::move(gguf.tensors), TensorNames::kGguf, {}};
+  if (with_text) {
+    ASSIGN_OR_RETURN(files.text, open_gguf_text(gguf.metadata));
+  }
+  return files;
+}
+
+Result<OpenedFiles> open_files(const std::string& path, bool with_text) {
+  ASSIGN_OR_RETURN(const PathKind kind, path_kind(path));
+  auto files = kind == PathKind::kGguf ? open_gguf_files(path, with_text) : open_folder(path, with_text);
+  if (!files.ok()) return std::move(files.error()).within(path);
+  return files;
+}
+
+Result<Weights> load(const std::string& path, const OpenedFiles& files, ThreadPool& pool, const LoadProgress& progress) {
+  auto weights = load_weights(files.config, files.tensors, files.names, pool, progress);
+  if (!weights.ok()) return std::move(weights.error()).within(path);
+  return weights;
+}
+
+}  // namespace
+
+Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const LoadProgress& progress) {
+  ASSIGN_OR_RETURN(OpenedFiles files, open_files(path, true));
+  TextFiles& text = *files.text;
+  if (text.tokenizer.vocab_size() > files.config.vocab_size) {
+    return invalid("{}: the tokenizer has {} tokens, the model only {} (vocab_size). Are the files from two models?", path,
+                   text.tokenizer.vocab_size(), files.config.vocab_size);
+  }
+  std::optional<ChatTemplate> chat_template;
+  if (!text.chat_template.empty()) {
+    auto made = ChatTemplate::make(text.chat_template, text.bos_token, text.eos_token);
+    if (!made.ok()) return std::move(made.error()).within(path + ": chat template");
+    chat_template = std::move(made.value());
+  }
+  add_eos_token(text, files.config);
+  ASSIGN_OR_RETURN(Weights weights, load(path, files, pool, progress));
+  return OpenedModel{display_name(path),        std::move(files.config),   std::move(weights),       std::move(text.tokenizer),
+                     std::move(chat_template), std::move(text.bos_token), std::move(text.eos_token)};
+}
+
+Result<OpenedWeights> open_weights(const std::string& path, ThreadPool& pool, const LoadProgress& progress) {
+  ASSIGN_OR_RETURN(OpenedFiles files, open_files(path, false));
+  ASSIGN_OR_RETURN(Weights weights, load(path, files, pool, progress));
+  return OpenedWeights{display_name(path), std::move(files.config), std::move(weights)};
+}
+
+LoadProgress terminal_progress(std::string label) {
+  if (::isatty(STDERR_FILENO) == 0) return {};
+  return [label = std::move(label), shown = uint64_t{101}](uint64_t done, uint64_t total) mutable {
+    const uint64_t percent = total == 0 ? 100 : done * 100 / total;
+    if (percent == shown) return;
+    shown = percent;
+    const std::string bar(percent / 4, '#');
+    fmt::print(stderr, "\r{} [{:<25}] {:3} %{}", label, bar, percent, percent == 100 ? "\n" : "");
+    std::fflush(stderr);
+  };
+}
+
+}  // namespace slipstream
