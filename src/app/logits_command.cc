@@ -53,32 +53,33 @@ Result<Prompts> read_prompts(const std::string& path, const ModelConfig& config)
   return prompts;
 }
 
-Result<std::unique_ptr<CpuExecutor>> make_executor(const OpenedWeights& model, const Prompts& prompts, const PromptRunOptions& run,
-                                                   const LogitsOptions& options, ThreadPool& pool) {
-  ASSIGN_OR_RETURN(CpuExecutorOptions executor, options.compute.executor_options());
-  const uint64_t row_bytes = uint64_t{model.config.vocab_size} * sizeof(float);
+Result<std::unique_ptr<CpuExecutor>> make_executor(const ModelConfig& config, const Weights& weights, const Prompts& prompts,
+                                                   const PromptRunOptions& run, CpuExecutorOptions executor, ThreadPool& pool) {
+  const uint64_t row_bytes = uint64_t{config.vocab_size} * sizeof(float);
   executor.max_rows = static_cast<uint32_t>(std::clamp<uint64_t>(kMaxLogitBytes / row_bytes, 1, 512));
   executor.max_logit_rows = executor.max_rows;
   executor.max_slices = static_cast<uint32_t>(std::min<size_t>(prompts.size(), executor.max_rows));
   executor.num_blocks = prompt_run_blocks(prompts, run);
   for (const auto& prompt : prompts) executor.max_context = std::max(executor.max_context, static_cast<uint32_t>(prompt.size()));
-  return CpuExecutor::make(model.config, model.weights, pool, executor);
+  return CpuExecutor::make(config, weights, pool, executor);
 }
 
 // Writes the tensors logits.0, logits.1 ..., fp32 [tokens, vocab_size].
 Status run_logits(const LogitsOptions& options) {
-  RETURN_IF_ERROR(options.compute.executor_options());
+  ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, options.compute.executor_options());
   ThreadPool pool(options.compute.threads());
-  ASSIGN_OR_RETURN(const OpenedWeights model, open_weights(options.compute.model, pool, terminal_progress("loading")));
-  ASSIGN_OR_RETURN(const Prompts prompts, read_prompts(options.tokens_file, model.config));
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, open_checkpoint(options.compute.model));
+  const ModelConfig& config = checkpoint.config;
+  ASSIGN_OR_RETURN(const Prompts prompts, read_prompts(options.tokens_file, config));
+  ASSIGN_OR_RETURN(const Weights weights, load_checkpoint(checkpoint, pool, terminal_progress("loading")));
   PromptRunOptions run_options;
   run_options.block_tokens = options.compute.block_tokens;
   run_options.chunk_tokens = options.chunk_tokens;
   run_options.together = options.together;
-  ASSIGN_OR_RETURN(const auto executor, make_executor(model, prompts, run_options, options, pool));
+  ASSIGN_OR_RETURN(const auto executor, make_executor(config, weights, prompts, run_options, executor_options, pool));
 
   std::vector<SafetensorsWriter::Entry> entries;
-  for (const auto& prompt : prompts) entries.push_back({fmt::format("logits.{}", entries.size()), prompt.size(), model.config.vocab_size});
+  for (const auto& prompt : prompts) entries.push_back({fmt::format("logits.{}", entries.size()), prompt.size(), config.vocab_size});
   ASSIGN_OR_RETURN(SafetensorsWriter writer, SafetensorsWriter::create(options.out_file, entries));
   PromptRun run(*executor, prompts, run_options);
   for (auto step = run.step(); !step.empty(); step = run.step()) {

@@ -4,12 +4,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 
-#include "files/file_limits.h"
 #include "files/gguf.h"
 #include "files/quoted.h"
-#include "files/tensor_source.h"
 #include "files/text_file.h"
 
 namespace slipstream {
@@ -19,8 +16,6 @@ namespace {
 constexpr uint64_t kMaxTokenizerBytes = 256ull << 20;
 constexpr uint64_t kMaxTemplateBytes = 4ull << 20;
 
-enum class PathKind : uint8_t { kFolder, kGguf };
-
 // What the texts of a model are made from; both kinds of files end in this.
 struct TextFiles {
   Tokenizer tokenizer;
@@ -28,29 +23,6 @@ struct TextFiles {
   std::string bos_token;
   std::string eos_token;
 };
-
-Result<PathKind> path_kind(const std::string& path) {
-  std::error_code ignored;
-  const auto status = std::filesystem::status(path, ignored);
-  if (std::filesystem::is_directory(status)) return PathKind::kFolder;
-  if (std::filesystem::is_regular_file(status)) {
-    if (path.ends_with(".gguf")) return PathKind::kGguf;
-    return invalid("{} is a file but no .gguf: MODEL is a folder with config.json and safetensors, or one .gguf file", slipstream::quoted(path));
-  }
-  return Error{ErrorKind::kNotFound,
-               fmt::format("{} is neither a folder nor a file. MODEL is a folder with config.json and safetensors, or one .gguf "
-                           "file; names on a hub are not read yet",
-                           slipstream::quoted(path)),
-               {}, {}};
-}
-
-std::string display_name(const std::string& path) {
-  auto name = std::filesystem::path(path).lexically_normal();
-  if (!name.has_filename()) name = name.parent_path();  // "folder/"
-  if (name.extension() == ".gguf") name = name.stem();
-  const std::string text = name.filename().string();
-  return text.empty() || text == "." || text == ".." ? std::filesystem::absolute(path).parent_path().filename().string() : text;
-}
 
 Result<TextFiles> open_folder_text(const std::string& folder) {
   ASSIGN_OR_RETURN(const std::string json, read_text_file(folder + "/tokenizer.json", kMaxTokenizerBytes));
@@ -121,55 +93,17 @@ void add_eos_token(const TextFiles& text, ModelConfig& config) {
   }
 }
 
-// Everything of a model but its weights; then what opens them.
-struct OpenedFiles {
-  ModelConfig config;
-  TensorSource tensors;
-  TensorNames names = TensorNames::kHuggingFace;
-  std::optional<TextFiles> text;  // where it was asked for
-};
-
-Result<OpenedFiles> open_folder(const std::string& folder, bool with_text) {
-  ASSIGN_OR_RETURN(ModelConfig config, read_model_config(folder));
-  ASSIGN_OR_RETURN(TensorSource tensors, open_safetensors_folder(folder));
-  OpenedFiles files{std::move(config), std::move(tensors), TensorNames::kHuggingFace, {}};
-  if (with_text) {
-    ASSIGN_OR_RETURN(files.text, open_folder_text(folder));
-  }
-  return files;
-}
-
-Result<OpenedFiles> open_gguf_files(const std::string& path, bool with_text) {
-  ASSIGN_OR_RETURN(GgufFile gguf, open_gguf(path));
-  ASSIGN_OR_RETURN(ModelConfig config, model_config_from_gguf(gguf));
-  OpenedFiles files{std::move(config), std::move(gguf.tensors), TensorNames::kGguf, {}};
-  if (with_text) {
-    ASSIGN_OR_RETURN(files.text, open_gguf_text(gguf.metadata));
-  }
-  return files;
-}
-
-Result<OpenedFiles> open_files(const std::string& path, bool with_text) {
-  ASSIGN_OR_RETURN(const PathKind kind, path_kind(path));
-  auto files = kind == PathKind::kGguf ? open_gguf_files(path, with_text) : open_folder(path, with_text);
-  if (!files.ok()) return std::move(files.error()).within(path);
-  return files;
-}
-
-Result<Weights> load(const std::string& path, const OpenedFiles& files, ThreadPool& pool, const LoadProgress& progress) {
-  auto weights = load_weights(files.config, files.tensors, files.names, pool, progress);
-  if (!weights.ok()) return std::move(weights.error()).within(path);
-  return weights;
-}
-
 }  // namespace
 
 Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const LoadProgress& progress) {
-  ASSIGN_OR_RETURN(OpenedFiles files, open_files(path, true));
-  TextFiles& text = *files.text;
-  if (text.tokenizer.vocab_size() > files.config.vocab_size) {
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
+  auto opened_text = checkpoint.names == TensorNames::kGguf ? open_gguf_text(checkpoint.metadata) : open_folder_text(path);
+  if (!opened_text.ok()) return std::move(opened_text.error()).within(path);
+  TextFiles& text = opened_text.value();
+  ModelConfig& config = checkpoint.config;
+  if (text.tokenizer.vocab_size() > config.vocab_size) {
     return invalid("{}: the tokenizer has {} tokens, the model only {} (vocab_size). Are the files from two models?", path,
-                   text.tokenizer.vocab_size(), files.config.vocab_size);
+                   text.tokenizer.vocab_size(), config.vocab_size);
   }
   std::optional<ChatTemplate> chat_template;
   if (!text.chat_template.empty()) {
@@ -177,16 +111,10 @@ Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const 
     if (!made.ok()) return std::move(made.error()).within(path + ": chat template");
     chat_template = std::move(made.value());
   }
-  add_eos_token(text, files.config);
-  ASSIGN_OR_RETURN(Weights weights, load(path, files, pool, progress));
-  return OpenedModel{display_name(path),        std::move(files.config),   std::move(weights),       std::move(text.tokenizer),
+  add_eos_token(text, config);
+  ASSIGN_OR_RETURN(Weights weights, load_checkpoint(checkpoint, pool, progress));
+  return OpenedModel{checkpoint.display_name(),  std::move(config),         std::move(weights),       std::move(text.tokenizer),
                      std::move(chat_template), std::move(text.bos_token), std::move(text.eos_token)};
-}
-
-Result<OpenedWeights> open_weights(const std::string& path, ThreadPool& pool, const LoadProgress& progress) {
-  ASSIGN_OR_RETURN(OpenedFiles files, open_files(path, false));
-  ASSIGN_OR_RETURN(Weights weights, load(path, files, pool, progress));
-  return OpenedWeights{display_name(path), std::move(files.config), std::move(weights)};
 }
 
 LoadProgress terminal_progress(std::string label) {

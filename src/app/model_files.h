@@ -7,23 +7,16 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
-#include "model/model_config.h"
-#include "model/weights.h"
+#include "model/checkpoint.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace slipstream {
 
-// The numbers alone, for commands that take token ids.
-struct OpenedWeights {
-  std::string name;     // the folder's or the file's own name, without ".gguf": what the API calls the model by default
-  ModelConfig config;   // config.eos_tokens: every token that ends an answer
-  Weights weights;
-};
-
+// With its text. For the numbers alone, for commands that take token ids: model/checkpoint.h.
 struct OpenedModel {
-  std::string name;
-  ModelConfig config;
+  std::string name;                           // what the API calls it by default: Checkpoint::display_name()
+  ModelConfig config;                         // config.eos_tokens: every token that ends an answer
   Weights weights;
   Tokenizer tokenizer;                        // every id it can give is below config.vocab_size
   std::optional<ChatTemplate> chat_template;  // none: only completions, no chat
@@ -34,7 +27,6 @@ struct OpenedModel {
 // Cheap things first: everything that can be wrong with config, tokenizer and template is said before a weight is read.
 // `progress` is called while packing (bytes done, bytes in all); it may be empty.
 Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const LoadProgress& progress);
-Result<OpenedWeights> open_weights(const std::string& path, ThreadPool& pool, const LoadProgress& progress);
 
 // A progress line on standard error when that is a terminal, else nothing; ends its line when all is done.
 LoadProgress terminal_progress(std::string label);

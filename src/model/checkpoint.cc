@@ -1,0 +1,57 @@
+#include "model/checkpoint.h"
+
+#include <filesystem>
+
+#include "files/quoted.h"
+
+namespace slipstream {
+namespace {
+
+Result<Checkpoint> open_folder(const std::string& path) {
+  ASSIGN_OR_RETURN(ModelConfig config, read_model_config(path));
+  ASSIGN_OR_RETURN(TensorSource tensors, open_safetensors_folder(path));
+  return Checkpoint{path, std::move(config), std::move(tensors), TensorNames::kHuggingFace, {}};
+}
+
+Result<Checkpoint> open_file(const std::string& path) {
+  ASSIGN_OR_RETURN(GgufFile gguf, open_gguf(path));
+  ASSIGN_OR_RETURN(ModelConfig config, model_config_from_gguf(gguf));
+  return Checkpoint{path, std::move(config), std::move(gguf.tensors), TensorNames::kGguf, std::move(gguf.metadata)};
+}
+
+}  // namespace
+
+std::string Checkpoint::display_name() const {
+  std::filesystem::path name = std::filesystem::absolute(path).lexically_normal();
+  if (!name.has_filename()) name = name.parent_path();  // "folder/"
+  if (name.extension() == ".gguf") name = name.stem();
+  return name.filename().string();
+}
+
+Result<Checkpoint> open_checkpoint(const std::string& path) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  const bool is_file = std::filesystem::is_regular_file(status);
+  if (!is_file && !std::filesystem::is_directory(status)) {
+    return Error{ErrorKind::kNotFound,
+                 fmt::format("{} is neither a folder nor a file. MODEL is a folder with config.json and safetensors, or one .gguf "
+                             "file; names on a hub are not read yet",
+                             slipstream::quoted(path)),
+                 {}, {}};
+  }
+  if (is_file && !path.ends_with(".gguf")) {
+    return invalid("{} is a file but no .gguf: MODEL is a folder with config.json and safetensors, or one .gguf file",
+                   slipstream::quoted(path));
+  }
+  auto checkpoint = is_file ? open_file(path) : open_folder(path);
+  if (!checkpoint.ok()) return std::move(checkpoint.error()).within(path);
+  return checkpoint;
+}
+
+Result<Weights> load_checkpoint(const Checkpoint& checkpoint, ThreadPool& pool, const LoadProgress& progress) {
+  auto weights = load_weights(checkpoint.config, checkpoint.tensors, checkpoint.names, pool, progress);
+  if (!weights.ok()) return std::move(weights.error()).within(checkpoint.path);
+  return weights;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,33 @@
+// MODEL as people name it -> what its numbers are: a folder as people download it (config.json, safetensors), or one .gguf file.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "files/gguf.h"
+#include "files/tensor_source.h"
+#include "model/model_config.h"
+#include "model/weights.h"
+
+namespace slipstream {
+
+// Opened and checked; no weight is read yet.
+struct Checkpoint {
+  std::string path;
+  ModelConfig config;
+  TensorSource tensors;
+  TensorNames names = TensorNames::kHuggingFace;  // kGguf: the path is a file, else a folder
+  GgufMetadata metadata;                          // of a GGUF file: its tokenizer and template are in there; else empty
+
+  // The folder's or the file's own name, without ".gguf": what the API calls the model by default.
+  std::string display_name() const;
+};
+
+// Errors begin with the path and are one line: what, where, what was expected.
+Result<Checkpoint> open_checkpoint(const std::string& path);
+
+// load_weights() of the checkpoint, its errors beginning with the path.
+Result<Weights> load_checkpoint(const Checkpoint& checkpoint, ThreadPool& pool, const LoadProgress& progress);
+
+}  // namespace slipstream
