@@ -61,7 +61,7 @@ Result<std::string> metadata_token(const GgufMetadata& metadata, std::string_vie
 
 Result<TextFiles> open_gguf_text(const GgufMetadata& metadata) {
   ASSIGN_OR_RETURN(const std::string model, metadata.get_string("tokenizer.ggml.model"));
-  if (model != "gpt2") return invalid("tokenizer.ggml.model is {}, expected gpt2: other tokenizers are not read yet", slipstream::quoted(model));
+  if (model != "gpt2") return invalid("tokenizer.ggml.model is {}, expected gpt2: other tokenizers are not read yet", in_quotes(model));
   if (const GgufValue* add_bos = metadata.find("tokenizer.ggml.add_bos_token"); add_bos != nullptr) {
     const bool* flag = std::get_if<bool>(add_bos);
     if (flag == nullptr || *flag) return invalid("tokenizer.ggml.add_bos_token is not false: not read yet");

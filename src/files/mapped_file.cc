@@ -27,25 +27,25 @@ Result<std::shared_ptr<MappedFile>> MappedFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     const int reason = errno;
-    Error error = outside("{} cannot be opened: {}", quoted(path), std::strerror(reason));
+    Error error = outside("{} cannot be opened: {}", in_quotes(path), std::strerror(reason));
     if (reason == ENOENT || reason == ENOTDIR) error.kind = ErrorKind::kNotFound;
     return error;
   }
   struct stat status {};
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(fd);
-    return invalid("{} is not a regular file", quoted(path));
+    return invalid("{} is not a regular file", in_quotes(path));
   }
   if (status.st_size == 0) {
     ::close(fd);
-    return invalid("{} is empty", quoted(path));
+    return invalid("{} is empty", in_quotes(path));
   }
   const auto size = static_cast<size_t>(status.st_size);
   void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (data == MAP_FAILED) {
     const int reason = errno;
     ::close(fd);
-    return outside("{} cannot be mapped: {}", quoted(path), std::strerror(reason));
+    return outside("{} cannot be mapped: {}", in_quotes(path), std::strerror(reason));
   }
   madvise(data, size, MADV_SEQUENTIAL);  // advice: read ahead far
   return std::make_shared<MappedFile>(fd, std::span(static_cast<const std::byte*>(data), size),

@@ -4,7 +4,7 @@
 
 namespace slipstream {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr size_t kShown = 120;  // of a name; the rest tells a reader nothing more
   std::string out = "'";
   for (const char c : text.substr(0, kShown)) {

@@ -6,6 +6,6 @@
 
 namespace slipstream {
 
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace slipstream

@@ -32,7 +32,7 @@ std::optional<DType> dtype_from_name(std::string_view name) {
 
 Result<Tensor> tensor_of(HeaderEntry&& entry, std::span<const std::byte> data, const std::string& file) {
   const auto dtype = dtype_from_name(entry.dtype);
-  if (!dtype.has_value()) return invalid("dtype {} is not read", quoted(entry.dtype));
+  if (!dtype.has_value()) return invalid("dtype {} is not read", in_quotes(entry.dtype));
   ASSIGN_OR_RETURN(const uint64_t expected, tensor_bytes(*dtype, entry.shape));
   const uint64_t begin = entry.data_offsets[0];
   const uint64_t end = entry.data_offsets[1];
@@ -62,7 +62,7 @@ Status add_tensors(const MappedFile& file, std::vector<Tensor>& tensors) {
   if (!entries.ok()) return std::move(entries).error().within("header");
   const auto data = bytes.subspan(sizeof header_bytes + header_bytes);
   for (HeaderEntry& entry : *entries) {
-    const std::string name = quoted(entry.name);
+    const std::string name = in_quotes(entry.name);
     auto tensor = tensor_of(std::move(entry), data, file.base_name());
     if (!tensor.ok()) return std::move(tensor).error().within("tensor " + name);
     tensors.push_back(std::move(tensor).value());
@@ -93,8 +93,8 @@ std::vector<std::string> shard_names(const WeightMap& map) {
 Status check_index(const WeightMap& map, const TensorSource& source) {
   for (const auto& [name, file] : map) {
     const Tensor* tensor = source.find(name);
-    if (tensor == nullptr) return invalid("{}: tensor {} is missing, expected by {}", file, quoted(name), kIndexName);
-    if (tensor->file != file) return invalid("{}: tensor {} is here, but {} says {}", tensor->file, quoted(name), kIndexName, file);
+    if (tensor == nullptr) return invalid("{}: tensor {} is missing, expected by {}", file, in_quotes(name), kIndexName);
+    if (tensor->file != file) return invalid("{}: tensor {} is here, but {} says {}", tensor->file, in_quotes(name), kIndexName, file);
   }
   return ok_status();
 }

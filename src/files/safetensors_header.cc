@@ -42,7 +42,7 @@ class HeaderReader {
     }
     if (event.kind == Kind::kObjectBegin) return ok_status();
     if (event.kind == Kind::kObjectEnd) return finish();
-    return invalid("tensor {} is not described by an object", quoted(entries.back().name));
+    return invalid("tensor {} is not described by an object", in_quotes(entries.back().name));
   }
 
   Status see_field(const JsonEvent& event) {
@@ -53,11 +53,11 @@ class HeaderReader {
       if (event.text == "shape") numbers_ = &entry.shape;
       if (event.text == "data_offsets") numbers_ = &entry.data_offsets;
       if (!in_dtype_ && numbers_ == nullptr) {
-        return invalid("tensor {} has a field {}, expected dtype, shape and data_offsets", quoted(entry.name), quoted(event.text));
+        return invalid("tensor {} has a field {}, expected dtype, shape and data_offsets", in_quotes(entry.name), in_quotes(event.text));
       }
       if ((in_dtype_ && !entry.dtype.empty()) || (numbers_ == &entry.data_offsets && !entry.data_offsets.empty()) ||
           (numbers_ == &entry.shape && has_shape_)) {
-        return invalid("tensor {} has {} twice", quoted(entry.name), quoted(event.text));
+        return invalid("tensor {} has {} twice", in_quotes(entry.name), in_quotes(event.text));
       }
       return ok_status();
     }
@@ -70,7 +70,7 @@ class HeaderReader {
       return ok_status();
     }
     if (event.kind == Kind::kArrayEnd) return ok_status();
-    return invalid("tensor {}: {}", quoted(entry.name),
+    return invalid("tensor {}: {}", in_quotes(entry.name),
                    in_dtype_ ? "dtype is not a string" : "shape and data_offsets must be lists of numbers");
   }
 
@@ -78,12 +78,12 @@ class HeaderReader {
     HeaderEntry& entry = entries.back();
     const bool is_shape = numbers_ == &entry.shape;
     if (event.kind != Kind::kUnsigned) {
-      return invalid("tensor {}: {} holds something that is not a whole number from 0 to 2^64 - 1", quoted(entry.name),
+      return invalid("tensor {}: {} holds something that is not a whole number from 0 to 2^64 - 1", in_quotes(entry.name),
                      is_shape ? "shape" : "data_offsets");
     }
     const size_t most = is_shape ? file_limits::kMaxDimensions : 2;
     if (numbers_->size() == most) {
-      return invalid("tensor {}: {} has more than {} numbers", quoted(entry.name), is_shape ? "shape" : "data_offsets", most);
+      return invalid("tensor {}: {} has more than {} numbers", in_quotes(entry.name), is_shape ? "shape" : "data_offsets", most);
     }
     numbers_->push_back(event.number);
     return ok_status();
@@ -92,7 +92,7 @@ class HeaderReader {
   Status finish() {
     const HeaderEntry& entry = entries.back();
     const char* missing = entry.dtype.empty() ? "dtype" : !has_shape_ ? "shape" : entry.data_offsets.size() != 2 ? "data_offsets" : nullptr;
-    if (missing != nullptr) return invalid("tensor {} has no proper {}", quoted(entry.name), missing);
+    if (missing != nullptr) return invalid("tensor {} has no proper {}", in_quotes(entry.name), missing);
     has_shape_ = false;
     return ok_status();
   }
@@ -112,7 +112,7 @@ class HeaderReader {
 Status check_shard_name(std::string_view file) {
   if (file.empty() || file.size() > 255 || file.find('/') != std::string_view::npos || file.find('\0') != std::string_view::npos ||
       file.find("..") != std::string_view::npos || !file.ends_with(".safetensors")) {
-    return invalid("weight_map names the file {}, expected a name.safetensors in the same folder", quoted(file));
+    return invalid("weight_map names the file {}, expected a name.safetensors in the same folder", in_quotes(file));
   }
   return ok_status();
 }
@@ -155,7 +155,7 @@ Result<std::vector<std::pair<std::string, std::string>>> parse_safetensors_index
   if (map.empty()) return invalid("has no weight_map, or an empty one");
   std::sort(map.begin(), map.end());
   for (size_t i = 1; i < map.size(); ++i) {
-    if (map[i - 1].first == map[i].first) return invalid("weight_map has the tensor {} twice", quoted(map[i].first));
+    if (map[i - 1].first == map[i].first) return invalid("weight_map has the tensor {} twice", in_quotes(map[i].first));
   }
   return map;
 }

@@ -13,7 +13,7 @@ namespace slipstream {
 namespace {
 
 Error system_error(const std::string& path, const char* what) {
-  return outside("{}: {}: {}", quoted(path), what, std::strerror(errno));
+  return outside("{}: {}: {}", in_quotes(path), what, std::strerror(errno));
 }
 
 Status write_all(int fd, const void* bytes, size_t size, uint64_t offset, const std::string& path) {

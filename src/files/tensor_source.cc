@@ -42,7 +42,7 @@ Status check_overlaps(std::span<const Tensor> tensors) {
     const Tensor& left = *by_place[i - 1];
     const Tensor& right = *by_place[i];
     if (left.bytes.data() + left.bytes.size() > right.bytes.data()) {
-      return invalid("{}: tensors {} and {} share bytes; each needs its own", left.file, quoted(left.name), quoted(right.name));
+      return invalid("{}: tensors {} and {} share bytes; each needs its own", left.file, in_quotes(left.name), in_quotes(right.name));
     }
   }
   return ok_status();
@@ -78,8 +78,8 @@ Result<TensorSource> TensorSource::make(std::vector<Tensor> tensors, std::vector
   for (size_t i = 1; i < tensors.size(); ++i) {
     if (tensors[i - 1].name != tensors[i].name) continue;
     return tensors[i - 1].file == tensors[i].file
-               ? invalid("{}: tensor {} is there twice", tensors[i].file, quoted(tensors[i].name))
-               : invalid("tensor {} is in {} and again in {}", quoted(tensors[i].name), tensors[i - 1].file, tensors[i].file);
+               ? invalid("{}: tensor {} is there twice", tensors[i].file, in_quotes(tensors[i].name))
+               : invalid("tensor {} is in {} and again in {}", in_quotes(tensors[i].name), tensors[i - 1].file, tensors[i].file);
   }
   RETURN_IF_ERROR(check_overlaps(tensors));
   return TensorSource(std::move(tensors), std::move(files));

@@ -36,12 +36,12 @@ Result<Checkpoint> open_checkpoint(const std::string& path) {
     return Error{ErrorKind::kNotFound,
                  fmt::format("{} is neither a folder nor a file. MODEL is a folder with config.json and safetensors, or one .gguf "
                              "file; names on a hub are not read yet",
-                             slipstream::quoted(path)),
+                             in_quotes(path)),
                  {}, {}};
   }
   if (is_file && !path.ends_with(".gguf")) {
     return invalid("{} is a file but no .gguf: MODEL is a folder with config.json and safetensors, or one .gguf file",
-                   slipstream::quoted(path));
+                   in_quotes(path));
   }
   auto checkpoint = is_file ? open_file(path) : open_folder(path);
   if (!checkpoint.ok()) return std::move(checkpoint.error()).within(path);

@@ -18,6 +18,15 @@ struct RopeScaling {
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
   double original_max_position_embeddings = 8192;
+
+  bool operator==(const RopeScaling&) const = default;
+};
+
+// What the config says of one matrix's quantisation (MLX), where that differs from the whole.
+struct QuantisedPath {
+  std::string path;                // of the module: "model.layers.0.self_attn.v_proj"
+  uint32_t bits = 0;               // 0: not quantised
+  uint32_t group = 0;
 };
 
 struct ModelConfig {
@@ -42,6 +51,7 @@ struct ModelConfig {
   // Quantisation the config claims (MLX); checked against each tensor's shapes.
   uint32_t quantised_bits = 0;     // 0: none
   uint32_t quantised_group = 0;
+  std::vector<QuantisedPath> quantised_paths;  // sorted by path
 };
 
 // From config.json (old and new spellings) and, where it is there, generation_config.json. Everything out of range, missing or not
