@@ -66,7 +66,8 @@ double exp_pair(Pair x) {
                                            1.0 / 120.0,        1.0 / 24.0,        1.0 / 6.0,        0.5};
   double p = kInverseFactorials[0];
   for (int i = 1; i < 12; ++i) p = fma(p, r, kInverseFactorials[i]);
-  const double value = 1.0 + (r + (r_low + r * r * p));
+  const double square = r * r * p;
+  const double value = 1.0 + (r + fma(r_low, 1.0 + (r + square), square));
   // 2^n in two steps, because n may be 1024.
   const int64_t exponent = static_cast<int64_t>(n);
   const int64_t half = exponent / 2;
