@@ -105,16 +105,17 @@ Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const 
     return invalid("{}: the tokenizer has {} tokens, the model only {} (vocab_size). Are the files from two models?", path,
                    text.tokenizer.vocab_size(), config.vocab_size);
   }
+  ChatTemplateTokens template_tokens{text.bos_token, text.eos_token, text.tokenizer.control_tokens()};
   std::optional<ChatTemplate> chat_template;
   if (!text.chat_template.empty()) {
-    auto made = ChatTemplate::make(text.chat_template, text.bos_token, text.eos_token);
+    auto made = ChatTemplate::make(text.chat_template, {text.bos_token, text.eos_token, text.tokenizer.control_tokens()});
     if (!made.ok()) return std::move(made.error()).within(path + ": chat template");
     chat_template = std::move(made.value());
   }
   add_eos_token(text, config);
   ASSIGN_OR_RETURN(Weights weights, load_checkpoint(checkpoint, pool, progress));
-  return OpenedModel{checkpoint.display_name(),  std::move(config),         std::move(weights),       std::move(text.tokenizer),
-                     std::move(chat_template), std::move(text.bos_token), std::move(text.eos_token)};
+  return OpenedModel{checkpoint.display_name(),  std::move(config),        std::move(weights),
+                     std::move(text.tokenizer), std::move(chat_template), std::move(template_tokens)};
 }
 
 LoadProgress terminal_progress(std::string label) {

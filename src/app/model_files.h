@@ -20,8 +20,7 @@ struct OpenedModel {
   Weights weights;
   Tokenizer tokenizer;                        // every id it can give is below config.vocab_size
   std::optional<ChatTemplate> chat_template;  // none: only completions, no chat
-  std::string bos_token;                      // their text; "" where there is none. What a chat template of
-  std::string eos_token;                      // one's own (--chat-template) is made with
+  ChatTemplateTokens template_tokens;         // what a template of one's own (--chat-template) is made with
 };
 
 // Cheap things first: everything that can be wrong with config, tokenizer and template is said before a weight is read.
