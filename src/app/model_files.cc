@@ -108,7 +108,7 @@ Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const 
   ChatTemplateTokens template_tokens{text.bos_token, text.eos_token, text.tokenizer.control_tokens()};
   std::optional<ChatTemplate> chat_template;
   if (!text.chat_template.empty()) {
-    auto made = ChatTemplate::make(text.chat_template, {text.bos_token, text.eos_token, text.tokenizer.control_tokens()});
+    auto made = ChatTemplate::make(text.chat_template, template_tokens);
     if (!made.ok()) return std::move(made.error()).within(path + ": chat template");
     chat_template = std::move(made.value());
   }
