@@ -19,10 +19,15 @@ struct ChatTemplateInput {
   bool add_generation_prompt = true;
 };
 
+struct ChatTemplateTokens {
+  std::string bos_token;  // their text, "" when there is none
+  std::string eos_token;
+  std::vector<std::string> control_tokens;  // Tokenizer::control_tokens(): what a template's own text may become
+};
+
 class ChatTemplate {
  public:
-  // bos_token, eos_token: their text, "" when there is none.
-  static Result<ChatTemplate> make(std::string_view source, std::string_view bos_token, std::string_view eos_token);
+  static Result<ChatTemplate> make(std::string_view source, const ChatTemplateTokens& tokens);
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;

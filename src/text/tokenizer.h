@@ -12,6 +12,8 @@
 #include "base/result.h"
 #include "text/token_table.h"
 
+struct slipstream_text_tokenizer;  // of the crate
+
 namespace slipstream {
 
 // A byte-level BPE as a GGUF file carries it; app/ takes it out of the metadata.
@@ -48,10 +50,13 @@ class Tokenizer {
 
   uint32_t vocab_size() const;  // ids are below this (added tokens included)
   const TokenTable& table() const;
+  // The texts of the control tokens: what encode_pieces finds in trusted pieces only. ChatTemplate::make needs them.
+  const std::vector<std::string>& control_tokens() const;
 
  private:
   struct State;
   explicit Tokenizer(std::unique_ptr<State> state);
+  static Result<Tokenizer> finish(slipstream_text_tokenizer* handle);
   std::unique_ptr<State> state_;
 };
 

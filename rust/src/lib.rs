@@ -1,0 +1,15 @@
+//! Text for slipstream: tokenizers and chat templates, exported as the C functions of src/text/text_abi.h.
+//!
+//! Everything that comes in is hostile: files, templates, requests. A fault is a sentence in words; a panic of a library is
+//! caught at the border (abi.rs) and becomes one too.
+
+mod abi;
+mod added_tokens;
+mod limits;
+mod token_bytes;
+mod tokenizer;
+mod tokenizer_file;
+
+/// Why something could not be done, in one sentence.
+pub type Fault = String;
+pub type Outcome<T> = Result<T, Fault>;

@@ -1,0 +1,376 @@
+//! A tokenizer.json, or the vocabulary of a GGUF file, becomes a Tokenizer. Hostile.
+//!
+//! What is read: byte-pair encoding with the steps listed below. Every other model, step or option is refused by its name, because
+//! a step that is not known here could neither be decoded token by token nor be bounded.
+
+use crate::limits::*;
+use crate::tokenizer::Tokenizer;
+use crate::Outcome;
+use ahash::{AHashMap, AHashSet};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use tokenizers::models::bpe::BPE;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::{AddedToken, PreTokenizerWrapper};
+
+const NORMALIZERS: &[&str] =
+    &["Sequence", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip", "StripAccents", "Replace", "Prepend"];
+const PRE_TOKENIZERS: &[&str] =
+    &["Sequence", "ByteLevel", "Split", "Digits", "Metaspace", "Whitespace", "WhitespaceSplit", "Punctuation"];
+const POST_PROCESSORS: &[&str] = &["Sequence", "ByteLevel", "TemplateProcessing", "BertProcessing", "RobertaProcessing"];
+
+#[derive(Deserialize)]
+struct TokenizerFile {
+    #[serde(default)]
+    added_tokens: Vec<AddedTokenEntry>,
+    #[serde(default)]
+    normalizer: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
+    #[serde(default)]
+    post_processor: Value,
+    #[serde(default)]
+    decoder: Value,
+    model: BpeModel,
+}
+
+#[derive(Deserialize)]
+struct AddedTokenEntry {
+    id: u32,
+    content: String,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+    #[serde(default = "yes")]
+    normalized: bool,
+    #[serde(default)]
+    special: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+struct BpeModel {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    dropout: Option<f32>,
+    unk_token: Option<String>,
+    continuing_subword_prefix: Option<String>,
+    end_of_word_suffix: Option<String>,
+    fuse_unk: Option<bool>,
+    byte_fallback: Option<bool>,
+    ignore_merges: Option<bool>,
+    #[serde(default)]
+    vocab: Vocabulary,
+    #[serde(default)]
+    merges: Vec<Merge>,
+}
+
+/// `{"token": id}`. Unigram's list of pairs lands here too, so that its name and not its shape is what is refused.
+#[derive(Default)]
+struct Vocabulary(AHashMap<String, u32>);
+
+impl<'de> Deserialize<'de> for Vocabulary {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Vocabulary;
+            fn expecting(&self, text: &mut std::fmt::Formatter) -> std::fmt::Result {
+                text.write_str("the vocabulary as {token: id}")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Vocabulary, A::Error> {
+                let mut entries = AHashMap::new();
+                while let Some((token, id)) = map.next_entry::<String, u32>()? {
+                    entries.insert(token, id);
+                }
+                Ok(Vocabulary(entries))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vocabulary, A::Error> {
+                while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                Ok(Vocabulary::default())
+            }
+        }
+        deserializer.deserialize_any(Entries)
+    }
+}
+
+/// `["a", "b"]`, or `"a b"` as older files have it.
+struct Merge(String, String);
+
+impl<'de> Deserialize<'de> for Merge {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pair;
+        impl<'de> Visitor<'de> for Pair {
+            type Value = Merge;
+            fn expecting(&self, text: &mut std::fmt::Formatter) -> std::fmt::Result {
+                text.write_str("a merge as two tokens")
+            }
+            fn visit_str<E: serde::de::Error>(self, line: &str) -> Result<Merge, E> {
+                split_merge(line).ok_or_else(|| E::custom(format!("the merge {line:?} is not two tokens with one space between")))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Merge, A::Error> {
+                match (list.next_element()?, list.next_element()?, list.next_element::<serde::de::IgnoredAny>()?) {
+                    (Some(left), Some(right), None) => Ok(Merge(left, right)),
+                    _ => Err(serde::de::Error::custom("a merge is not two tokens")),
+                }
+            }
+        }
+        deserializer.deserialize_any(Pair)
+    }
+}
+
+fn split_merge(line: &str) -> Option<Merge> {
+    let (left, right) = line.split_once(' ')?;
+    (!left.is_empty() && !right.is_empty() && !right.contains(' ')).then(|| Merge(left.to_string(), right.to_string()))
+}
+
+pub fn read(json: &[u8]) -> Outcome<Tokenizer> {
+    if json.len() > MAX_TOKENIZER_BYTES {
+        return Err(format!("{} bytes, more than the {MAX_TOKENIZER_BYTES} allowed", json.len()));
+    }
+    let file: TokenizerFile = serde_json::from_slice(json).map_err(|fault| format!("not a tokenizer.json: {fault}"))?;
+    check_steps("normalizer", &file.normalizer, NORMALIZERS)?;
+    check_steps("pre_tokenizer", &file.pre_tokenizer, PRE_TOKENIZERS)?;
+    check_steps("post_processor", &file.post_processor, POST_PROCESSORS)?;
+    check_growth(&file.normalizer)?;
+
+    let mut inner = tokenizers::Tokenizer::new(build_bpe(file.model)?);
+    // (with_normalizer applies the normalizer to added tokens: there are none yet.)
+    if let Some(normalizer) = part::<tokenizers::NormalizerWrapper>("normalizer", file.normalizer)? {
+        inner.with_normalizer(Some(normalizer)).map_err(|fault| format!("normalizer: {fault}"))?;
+    }
+    inner.with_pre_tokenizer(part::<PreTokenizerWrapper>("pre_tokenizer", file.pre_tokenizer)?);
+    inner.with_post_processor(part::<tokenizers::PostProcessorWrapper>("post_processor", file.post_processor)?);
+    let decoder = file.decoder.clone();
+    inner.with_decoder(part::<tokenizers::DecoderWrapper>("decoder", file.decoder)?);
+    add_tokens(&mut inner, file.added_tokens)?;
+    Tokenizer::new(inner, &decoder)
+}
+
+fn part<T: serde::de::DeserializeOwned>(name: &str, value: Value) -> Outcome<Option<T>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    serde_json::from_value(value).map(Some).map_err(|fault| format!("{name}: {fault}"))
+}
+
+fn build_bpe(model: BpeModel) -> Outcome<BPE> {
+    // Before there were other models there was no "type".
+    let kind = model.kind.as_deref().unwrap_or("BPE");
+    if kind != "BPE" {
+        return Err(format!("model: type {kind:?} is not read yet, only BPE"));
+    }
+    for (name, text) in [
+        ("continuing_subword_prefix", &model.continuing_subword_prefix),
+        ("end_of_word_suffix", &model.end_of_word_suffix),
+    ] {
+        if text.as_ref().is_some_and(|text| !text.is_empty()) {
+            return Err(format!("model: {name} {text:?} is not read yet"));
+        }
+    }
+    if model.dropout.unwrap_or(0.0) != 0.0 {
+        return Err("model: dropout would make the encoding random".to_string());
+    }
+    let vocabulary = model.vocab.0;
+    check_vocabulary(&vocabulary)?;
+    if let Some(unk) = &model.unk_token {
+        if !vocabulary.contains_key(unk) {
+            return Err(format!("model: unk_token {unk:?} is not in the vocabulary"));
+        }
+    }
+    let merges = model.merges.into_iter().map(|merge| (merge.0, merge.1)).collect();
+    let mut builder = BPE::builder()
+        .vocab_and_merges(vocabulary, merges)
+        .fuse_unk(model.fuse_unk.unwrap_or(false))
+        .byte_fallback(model.byte_fallback.unwrap_or(false))
+        .ignore_merges(model.ignore_merges.unwrap_or(false));
+    if let Some(unk) = model.unk_token {
+        builder = builder.unk_token(unk);
+    }
+    builder.build().map_err(|fault| format!("model: {fault}"))
+}
+
+fn check_vocabulary(vocabulary: &AHashMap<String, u32>) -> Outcome<()> {
+    if vocabulary.is_empty() {
+        return Err("model: the vocabulary is empty".to_string());
+    }
+    let mut seen = AHashSet::with_capacity(vocabulary.len());
+    for (token, &id) in vocabulary {
+        if id as usize >= MAX_VOCABULARY {
+            return Err(format!("model: the token {token:?} has id {id}, ids are below {MAX_VOCABULARY}"));
+        }
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(format!("model: the token with id {id} is {} bytes long, at most {MAX_TOKEN_BYTES} are allowed", token.len()));
+        }
+        if !seen.insert(id) {
+            return Err(format!("model: two tokens have id {id}, one of them is {token:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn add_tokens(inner: &mut tokenizers::Tokenizer, entries: Vec<AddedTokenEntry>) -> Outcome<()> {
+    if entries.len() > MAX_ADDED_TOKENS {
+        return Err(format!("{} added_tokens, at most {MAX_ADDED_TOKENS} are allowed", entries.len()));
+    }
+    let mut expected = Vec::with_capacity(entries.len());
+    let mut tokens = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if entry.content.is_empty() || entry.content.len() > MAX_TOKEN_BYTES {
+            return Err(format!("added_tokens: the token with id {} has {} bytes", entry.id, entry.content.len()));
+        }
+        expected.push((entry.content.clone(), entry.id));
+        tokens.push(
+            AddedToken::from(entry.content, entry.special)
+                .single_word(entry.single_word)
+                .lstrip(entry.lstrip)
+                .rstrip(entry.rstrip)
+                .normalized(entry.normalized),
+        );
+    }
+    inner.add_tokens(tokens).map_err(|fault| format!("added_tokens: {fault}"))?;
+    // The library numbers tokens by itself and says nothing when the file meant another number.
+    for (content, id) in expected {
+        let given = inner.token_to_id(&content);
+        if given != Some(id) {
+            let given = given.map_or("none".to_string(), |given| given.to_string());
+            return Err(format!("added_tokens: {content:?} should have id {id}, but in this vocabulary it gets {given}"));
+        }
+    }
+    Ok(())
+}
+
+/// The steps of a part, nested sequences flattened, in order; null has none.
+pub fn steps_of<'a>(part_name: &str, part: &'a Value) -> Outcome<Vec<&'a Value>> {
+    let mut steps = Vec::new();
+    let mut waiting = vec![part];
+    while let Some(step) = waiting.pop() {
+        if step.is_null() {
+            continue;
+        }
+        let lists = ["normalizers", "pretokenizers", "processors", "decoders"];
+        match lists.iter().find_map(|name| step.get(name).and_then(Value::as_array)) {
+            Some(list) if kind_of(step) == "Sequence" => waiting.extend(list.iter().rev()),
+            _ => steps.push(step),
+        }
+        if steps.len() + waiting.len() > MAX_PIPELINE_STEPS {
+            return Err(format!("{part_name}: more than {MAX_PIPELINE_STEPS} steps"));
+        }
+    }
+    Ok(steps)
+}
+
+pub fn kind_of(step: &Value) -> &str {
+    step.get("type").and_then(Value::as_str).unwrap_or("")
+}
+
+fn check_steps(part_name: &str, part: &Value, known: &[&str]) -> Outcome<()> {
+    for step in steps_of(part_name, part)? {
+        let kind = kind_of(step);
+        if !known.contains(&kind) {
+            return Err(format!("{part_name}: type {kind:?} is not read yet, only {}", known.join(", ")));
+        }
+        if let Some(pattern) = step.get("pattern") {
+            let text = pattern.get("Regex").or(pattern.get("String")).and_then(Value::as_str).unwrap_or("");
+            if text.is_empty() || text.len() > MAX_PATTERN_BYTES {
+                return Err(format!("{part_name}: a {kind} has a pattern of {} bytes, 1 to {MAX_PATTERN_BYTES} are allowed", text.len()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The most bytes that one byte of text can become, multiplied over the steps.
+fn check_growth(normalizer: &Value) -> Outcome<()> {
+    let mut growth = 1usize;
+    for step in steps_of("normalizer", normalizer)? {
+        let text_bytes = |name: &str| step.get(name).and_then(Value::as_str).map_or(0, str::len);
+        let factor = match kind_of(step) {
+            "Replace" => match step.get("pattern").and_then(|pattern| pattern.get("String")).and_then(Value::as_str) {
+                Some(pattern) => text_bytes("content").div_ceil(pattern.len().max(1)),
+                None => 1 + text_bytes("content"),
+            },
+            "Prepend" => 1 + text_bytes("prepend"),
+            _ => 1,
+        };
+        growth = growth.saturating_mul(factor.max(1));
+    }
+    if growth > MAX_NORMALIZER_GROWTH {
+        return Err(format!("normalizer: it can make a text {growth} times as long, at most {MAX_NORMALIZER_GROWTH} is allowed"));
+    }
+    Ok(())
+}
+
+/// What tokenizer.ggml.* of a GGUF file says of a byte-level BPE.
+pub struct GgufVocabulary<'a> {
+    pub pre: &'a str,
+    pub tokens: Vec<&'a str>,
+    pub types: &'a [i64],
+    pub merges: Vec<&'a str>,
+}
+
+// tokenizer.ggml.token_type
+const NORMAL: i64 = 1;
+const CONTROL: i64 = 3;
+const USER_DEFINED: i64 = 4;
+const UNUSED: i64 = 5;
+
+pub fn from_gguf(vocabulary: &GgufVocabulary) -> Outcome<Tokenizer> {
+    let pre_tokenizer: PreTokenizerWrapper = match vocabulary.pre {
+        // Digits one by one, then GPT-2's pattern, which ByteLevel brings along.
+        "smollm" => {
+            let steps: Vec<PreTokenizerWrapper> = vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()];
+            Sequence::new(steps).into()
+        }
+        other => return Err(format!("tokenizer.ggml.pre {other:?} is not read yet, only \"smollm\"")),
+    };
+    if vocabulary.types.len() != vocabulary.tokens.len() {
+        return Err(format!("{} token types for {} tokens", vocabulary.types.len(), vocabulary.tokens.len()));
+    }
+    let mut ids = AHashMap::with_capacity(vocabulary.tokens.len());
+    let mut added = Vec::new();
+    for (id, (&token, &kind)) in vocabulary.tokens.iter().zip(vocabulary.types).enumerate() {
+        if ids.insert(token.to_string(), id as u32).is_some() {
+            return Err(format!("the token {token:?} occurs twice, the second time with id {id}"));
+        }
+        match kind {
+            NORMAL | UNUSED => {}
+            CONTROL | USER_DEFINED => added.push(AddedTokenEntry {
+                id: id as u32,
+                content: token.to_string(),
+                single_word: false,
+                lstrip: false,
+                rstrip: false,
+                normalized: false,
+                special: kind == CONTROL,
+            }),
+            other => return Err(format!("the token {token:?} (id {id}) has type {other}, which a byte-level BPE does not have")),
+        }
+    }
+    let merges: Option<Vec<Merge>> = vocabulary.merges.iter().map(|line| split_merge(line)).collect();
+    let merges = merges.ok_or("a merge is not two tokens with one space between")?;
+    let mut inner = tokenizers::Tokenizer::new(build_bpe(BpeModel {
+        kind: None,
+        dropout: None,
+        unk_token: None,
+        continuing_subword_prefix: None,
+        end_of_word_suffix: None,
+        fuse_unk: None,
+        byte_fallback: None,
+        ignore_merges: None,
+        vocab: Vocabulary(ids),
+        merges,
+    })?);
+    inner.with_pre_tokenizer(Some(pre_tokenizer));
+    inner.with_decoder(Some(ByteLevel::new(false, true, true)));
+    add_tokens(&mut inner, added)?;
+    Tokenizer::new(inner, &serde_json::json!({"type": "ByteLevel"}))
+}
