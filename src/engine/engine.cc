@@ -14,15 +14,16 @@
 #include "engine/step_budget.h"
 #include "engine/step_plan.h"
 #include "engine/stream_state.h"
-#include "base/memory.h"
 #include "engine/wake_list.h"
 #include "sample/sampler.h"
 
 namespace slipstream {
 namespace {
 
-// One thread's scratch memory for sampling, on cache lines of its own.
-constexpr size_t kScratchUnit = 64;
+// One thread's scratch memory for sampling is made of these: aligned, and on cache lines of its own.
+struct alignas(64) CacheLine {
+  std::byte bytes[64];
+};
 
 SchedulerOptions scheduler_options(const EngineOptions& options, const Executor& executor) {
   return {.max_num_seqs = std::min(options.max_num_seqs, executor.max_slices()),
@@ -76,8 +77,8 @@ struct Engine::State {
     uint32_t row = 0;  // of the logits
   };
   std::vector<Draw> draws;
-  Arena scratch;                       // [num_threads][scratch_bytes]
-  size_t scratch_bytes = 0;
+  size_t scratch_lines = 0;
+  std::vector<CacheLine> scratch;      // [num_threads][scratch_lines]
   WakeList wakes;
   EngineStats now;                     // becomes `stats` at the end of a step
 
@@ -103,14 +104,12 @@ Engine::State::State(const EngineOptions& its_options, Executor& its_executor, T
       ledger(ledger_options(options)),
       scheduler(scheduler_options(options, executor), ledger),
       budget(options.max_step_ms, scheduler_options(options, executor).max_rows),
-      scratch_bytes(round_up(sampler_scratch_bytes(executor.vocab_size()), kScratchUnit)),
+      scratch_lines((sampler_scratch_bytes(executor.vocab_size()) + sizeof(CacheLine) - 1) / sizeof(CacheLine)),
+      scratch(scratch_lines * pool.num_threads()),
       wakes(options.max_num_seqs) {
   const uint32_t max_slices = scheduler_options(options, executor).max_num_seqs;
   samples.reserve(max_slices);
   draws.reserve(max_slices);
-  auto arena = Arena::make(scratch_bytes * pool.num_threads());
-  CHECK(arena.ok(), "{}", arena.error().message);
-  scratch = std::move(arena).value();
   now.blocks_total = options.num_blocks;
   stats = now;
 }
@@ -162,7 +161,7 @@ void Engine::State::sample(const StepPlan& plan, const Logits& logits) {
   if (draws.empty()) return;
   pool.run([&](uint32_t thread) {
     const Range range = split(static_cast<uint32_t>(draws.size()), thread, pool.num_threads());
-    const std::span<std::byte> own_scratch{scratch.data() + thread * scratch_bytes, scratch_bytes};
+    const auto own_scratch = std::as_writable_bytes(std::span(scratch).subspan(thread * scratch_lines, scratch_lines));
     for (uint32_t i = range.begin; i < range.end; ++i) {
       const Sequence& sequence = *plan.slices()[draws[i].slice].sequence;
       const DrawPosition where{.position = sequence.num_tokens(), .choice = sequence.choice};
