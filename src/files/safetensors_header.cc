@@ -130,8 +130,8 @@ Result<std::vector<std::pair<std::string, std::string>>> parse_safetensors_index
   bool in_map = false;
   bool seen_map = false;
   const auto see = [&](const JsonEvent& event) -> Status {
-    if (event.depth == 0 && event.kind != Kind::kObjectBegin && event.kind != Kind::kObjectEnd) {
-      return invalid("is not a JSON object");
+    if (event.depth == 0) {
+      return event.kind == Kind::kObjectBegin || event.kind == Kind::kObjectEnd ? ok_status() : Status(invalid("is not a JSON object"));
     }
     if (event.depth == 1 && event.kind == Kind::kKey) {
       in_map = event.text == "weight_map";
