@@ -28,8 +28,13 @@ static inline float exp2_polynomial(float x) {
   x = x < kExp2Limit ? x : kExp2Limit;
   const float whole = __builtin_rintf(x);
   const float rest = x - whole;
-  float p = kExp2Coefficients[0];
-  for (int i = 1; i < 7; ++i) p = __builtin_fmaf(p, rest, kExp2Coefficients[i]);
+  // Written out: gcc 12 does not turn a loop over numbers into vectors while there is a loop inside it.
+  float p = __builtin_fmaf(kExp2Coefficients[0], rest, kExp2Coefficients[1]);
+  p = __builtin_fmaf(p, rest, kExp2Coefficients[2]);
+  p = __builtin_fmaf(p, rest, kExp2Coefficients[3]);
+  p = __builtin_fmaf(p, rest, kExp2Coefficients[4]);
+  p = __builtin_fmaf(p, rest, kExp2Coefficients[5]);
+  p = __builtin_fmaf(p, rest, kExp2Coefficients[6]);
   const uint32_t exponent = static_cast<uint32_t>(static_cast<int32_t>(whole)) << 23;
   return std::bit_cast<float>(std::bit_cast<uint32_t>(p) + exponent);
 }
