@@ -1,0 +1,82 @@
+#include "api/answer_writer.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "api/json_text.h"
+
+namespace slipstream {
+namespace {
+
+std::string usage_object(const Usage& usage) {
+  return fmt::format(
+      R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{}}}}})",
+      usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens, usage.cached_tokens);
+}
+
+std::string head(std::string_view prefix, std::string_view id, std::string_view object, int64_t created,
+                 std::string_view model) {
+  return fmt::format(R"({{"id":"{}{}","object":"{}","created":{},"model":{})", prefix, id, object, created, json_string(model));
+}
+
+}  // namespace
+
+AnswerWriter::AnswerWriter(AnswerKind kind, std::string_view id, int64_t created, std::string_view model) : kind_(kind) {
+  const bool chat = kind == AnswerKind::kChat;
+  const std::string_view prefix = chat ? "chatcmpl-" : "cmpl-";
+  whole_head_ = head(prefix, id, chat ? "chat.completion" : "text_completion", created, model);
+  chunk_head_ = head(prefix, id, chat ? "chat.completion.chunk" : "text_completion", created, model);
+}
+
+std::string AnswerWriter::whole(std::span<const AnswerChoice> choices, const Usage& usage) const {
+  std::string out = whole_head_ + R"(,"choices":[)";
+  for (uint32_t index = 0; index < choices.size(); ++index) {
+    if (index > 0) out += ',';
+    fmt::format_to(std::back_inserter(out), R"({{"index":{},)", index);
+    out += kind_ == AnswerKind::kChat ? R"("message":{"role":"assistant","content":)" : R"("text":)";
+    append_json_string(out, choices[index].text);
+    if (kind_ == AnswerKind::kChat) out += R"(,"refusal":null})";
+    fmt::format_to(std::back_inserter(out), R"(,"logprobs":null,"finish_reason":"{}"}})", choices[index].finish_reason);
+  }
+  out += R"(],"usage":)" + usage_object(usage) + "}";
+  return out;
+}
+
+std::string AnswerWriter::chunk(uint32_t index, std::string_view delta, std::string_view finish_reason) const {
+  std::string out = chunk_head_;
+  fmt::format_to(std::back_inserter(out), R"(,"choices":[{{"index":{},{},"logprobs":null,"finish_reason":)", index, delta);
+  out += finish_reason.empty() ? std::string("null") : json_string(finish_reason);
+  out += announces_usage_ ? R"(}],"usage":null})" : "}]}";
+  return out;
+}
+
+std::string AnswerWriter::role(uint32_t index) const {
+  return chunk(index, R"("delta":{"role":"assistant","content":""})", "");
+}
+
+std::string AnswerWriter::text(uint32_t index, std::string_view text) const {
+  std::string delta = kind_ == AnswerKind::kChat ? R"("delta":{"content":)" : R"("text":)";
+  append_json_string(delta, text);
+  if (kind_ == AnswerKind::kChat) delta += '}';
+  return chunk(index, delta, "");
+}
+
+std::string AnswerWriter::finish(uint32_t index, std::string_view finish_reason) const {
+  return chunk(index, kind_ == AnswerKind::kChat ? R"("delta":{})" : R"("text":"")", finish_reason);
+}
+
+std::string AnswerWriter::usage(const Usage& usage) const {
+  return chunk_head_ + R"(,"choices":[],"usage":)" + usage_object(usage) + "}";
+}
+
+std::string write_model(std::string_view id, int64_t created, uint32_t max_model_len) {
+  return fmt::format(R"({{"id":{},"object":"model","created":{},"owned_by":"slipstream","max_model_len":{}}})", json_string(id),
+                     created, max_model_len);
+}
+
+std::string write_model_list(std::string_view id, int64_t created, uint32_t max_model_len) {
+  return fmt::format(R"({{"object":"list","data":[{}]}})", write_model(id, created, max_model_len));
+}
+
+}  // namespace slipstream

@@ -1,0 +1,91 @@
+#include "api/answer_writer.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "api/api_error.h"
+#include "api/json_text.h"
+
+namespace slipstream {
+namespace {
+
+using nlohmann::json;
+
+TEST(AnswerWriter, a_whole_chat_is_openais_object) {
+  const AnswerWriter writer(AnswerKind::kChat, "1f", 1700000000, "m\"x");
+  const AnswerChoice choices[] = {{"he said \"é\"\n\x01\\", "stop"}, {"", "length"}};
+  const json whole = json::parse(writer.whole(choices, {10, 7, 4}));
+  EXPECT_EQ(whole, json::parse(R"({"id":"chatcmpl-1f","object":"chat.completion","created":1700000000,"model":"m\"x","choices":[
+    {"index":0,"message":{"role":"assistant","content":"he said \"é\"\n\u0001\\","refusal":null},"logprobs":null,"finish_reason":"stop"},
+    {"index":1,"message":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":"length"}],
+    "usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,"prompt_tokens_details":{"cached_tokens":4}}})"));
+}
+
+TEST(AnswerWriter, a_whole_text_is_openais_object) {
+  const AnswerWriter writer(AnswerKind::kText, "1f", 5, "m");
+  const AnswerChoice choices[] = {{"text", "length"}};
+  EXPECT_EQ(json::parse(writer.whole(choices, {1, 1, 0})),
+            json::parse(R"({"id":"cmpl-1f","object":"text_completion","created":5,"model":"m","choices":[
+    {"index":0,"text":"text","logprobs":null,"finish_reason":"length"}],
+    "usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0}}})"));
+}
+
+TEST(AnswerWriter, chunks_of_a_chat_stream) {
+  AnswerWriter writer(AnswerKind::kChat, "a", 5, "m");
+  const std::string head = R"({"id":"chatcmpl-a","object":"chat.completion.chunk","created":5,"model":"m","choices":)";
+  EXPECT_EQ(json::parse(writer.role(2)), json::parse(head + R"([{"index":2,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]})"));
+  EXPECT_EQ(json::parse(writer.text(0, "hi\n")), json::parse(head + R"([{"index":0,"delta":{"content":"hi\n"},"logprobs":null,"finish_reason":null}]})"));
+  EXPECT_EQ(json::parse(writer.finish(1, "stop")), json::parse(head + R"([{"index":1,"delta":{},"logprobs":null,"finish_reason":"stop"}]})"));
+  writer.announce_usage();
+  EXPECT_EQ(json::parse(writer.text(0, "x"))["usage"], json(nullptr));
+  EXPECT_EQ(json::parse(writer.usage({3, 2, 1})), json::parse(head + R"([],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":1}}})"));
+}
+
+TEST(AnswerWriter, chunks_of_a_text_stream) {
+  const AnswerWriter writer(AnswerKind::kText, "a", 5, "m");
+  const std::string head = R"({"id":"cmpl-a","object":"text_completion","created":5,"model":"m","choices":)";
+  EXPECT_EQ(json::parse(writer.text(0, "hi")), json::parse(head + R"([{"index":0,"text":"hi","logprobs":null,"finish_reason":null}]})"));
+  EXPECT_EQ(json::parse(writer.finish(0, "length")), json::parse(head + R"([{"index":0,"text":"","logprobs":null,"finish_reason":"length"}]})"));
+}
+
+TEST(AnswerWriter, strings_of_every_byte_below_128_come_back) {
+  std::string text;
+  for (char byte = 0; byte >= 0; ++byte) {
+    text += byte;
+    if (byte == 127) break;
+  }
+  EXPECT_EQ(json::parse(json_string(text)).get<std::string>(), text);
+}
+
+TEST(ApiError, each_kind_has_its_status) {
+  const auto status = [](ErrorKind kind) { return api_error(Error{kind, "words", "p", ""}).status; };
+  EXPECT_EQ(status(ErrorKind::kInvalid), 400);
+  EXPECT_EQ(status(ErrorKind::kNotFound), 404);
+  EXPECT_EQ(status(ErrorKind::kOverloaded), 429);
+  EXPECT_EQ(status(ErrorKind::kUnavailable), 503);
+  EXPECT_EQ(status(ErrorKind::kModel), 500);
+  EXPECT_GT(api_error(Error{ErrorKind::kOverloaded, "", "", ""}).retry_after_s, 0u);
+  EXPECT_GT(api_error(Error{ErrorKind::kUnavailable, "", "", ""}).retry_after_s, 0u);
+  EXPECT_EQ(api_error(Error{ErrorKind::kModel, "at /secret/path", "", ""}).message.find("secret"), std::string::npos);
+}
+
+TEST(ApiError, is_openais_object) {
+  EXPECT_EQ(json::parse(write_error(api_error(invalid_param("n", "'n' is \"x\"")))),
+            json::parse(R"({"error":{"message":"'n' is \"x\"","type":"invalid_request_error","param":"n","code":null}})"));
+  const json unknown = json::parse(write_error(unknown_model_error(std::string(500, 'x'), "m")));
+  EXPECT_EQ(unknown["error"]["code"], "model_not_found");
+  EXPECT_LT(unknown.dump().size(), 300u);
+}
+
+TEST(ApiError, long_words_of_a_client_are_cut_between_characters) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "é";
+  for (size_t shift = 0; shift < 4; ++shift) {
+    EXPECT_NO_THROW(json(shortened(std::string(shift, 'a') + text)).dump());
+  }
+}
+
+}  // namespace
+}  // namespace slipstream

@@ -1,0 +1,84 @@
+#include "api/generation_params.h"
+
+#include "api/api_limits.h"
+#include "api/generation_fields.h"
+
+namespace slipstream {
+namespace {
+
+constexpr std::string_view kLaterStreamOptions[] = {"continuous_usage_stats", "include_obfuscation"};
+
+// A string, or an array of strings.
+Result<std::vector<std::string>> read_stop(JsonFields& fields) {
+  std::vector<std::string> stops;
+  const Json* const value = fields.find("stop");
+  if (value == nullptr) return stops;
+  const auto add = [&](const Json& stop) -> Status {
+    if (!stop.is_string()) {
+      return invalid_param("stop", "'stop' has {}; a string or an array of strings is expected.", json_kind(stop));
+    }
+    const std::string& text = stop.get_ref<const std::string&>();
+    if (text.empty()) return invalid_param("stop", "'stop' has an empty string; it would stop every answer at once.");
+    if (text.size() > kMaxStopBytes) return invalid_param("stop", "'stop' has a string of {} bytes; at most {} are taken.", text.size(), kMaxStopBytes);
+    stops.push_back(text);
+    return ok_status();
+  };
+  if (!value->is_array()) {
+    RETURN_IF_ERROR(add(*value));
+    return stops;
+  }
+  if (value->size() > kMaxStops) {
+    return invalid_param("stop", "'stop' has {} strings; at most {} are taken.", value->size(), kMaxStops);
+  }
+  for (const Json& stop : *value) RETURN_IF_ERROR(add(stop));
+  return stops;
+}
+
+Status read_sampling(JsonFields& fields, GenerationParams& params) {
+  SamplingParams& sampling = params.sampling;
+  ASSIGN_OR_RETURN(sampling.temperature, fields.number("temperature", 0.0, 2.0, sampling.temperature));
+  ASSIGN_OR_RETURN(sampling.top_p, fields.number("top_p", 0.0, 1.0, sampling.top_p));
+  if (sampling.top_p == 0.0) return invalid_param("top_p", "'top_p' is 0; it must be above 0 and at most 1.");
+  ASSIGN_OR_RETURN(sampling.min_p, fields.number("min_p", 0.0, 1.0, sampling.min_p));
+  ASSIGN_OR_RETURN(const std::optional<int64_t> top_k, fields.integer("top_k", -1, kMaxTopK));
+  if (top_k && *top_k > 0) sampling.top_k = static_cast<uint32_t>(*top_k);  // 0 and -1: off, as elsewhere
+  ASSIGN_OR_RETURN(const std::optional<int64_t> seed, fields.integer("seed", INT64_MIN, INT64_MAX));
+  params.has_seed = seed.has_value();
+  sampling.seed = static_cast<uint64_t>(seed.value_or(0));
+  return ok_status();
+}
+
+Status read_stream(JsonFields& fields, GenerationParams& params) {
+  ASSIGN_OR_RETURN(params.stream, fields.boolean("stream", false));
+  const Json* const options = fields.find("stream_options");
+  if (options == nullptr) return ok_status();
+  if (!options->is_object()) {
+    return invalid_param("stream_options", "'stream_options' is {}; an object is expected.", json_kind(*options));
+  }
+  if (!params.stream) return invalid_param("stream_options", "'stream_options' is only for 'stream': true.");
+  JsonFields inner(*options, "stream_options");
+  ASSIGN_OR_RETURN(params.include_usage, inner.boolean("include_usage", false));
+  return inner.refuse_other_names(kLaterStreamOptions);
+}
+
+}  // namespace
+
+Result<GenerationParams> read_generation_params(JsonFields& fields) {
+  GenerationParams params;
+  RETURN_IF_ERROR(read_sampling(fields, params));
+  ASSIGN_OR_RETURN(const std::optional<int64_t> max_tokens, fields.integer("max_tokens", 1, kMaxTokensLimit));
+  if (max_tokens) params.max_tokens = static_cast<uint32_t>(*max_tokens);
+  ASSIGN_OR_RETURN(params.stop, read_stop(fields));
+  ASSIGN_OR_RETURN(params.ignore_eos, fields.boolean("ignore_eos", false));
+  ASSIGN_OR_RETURN(const std::optional<int64_t> n, fields.integer("n", 1, kMaxChoices));
+  params.num_choices = static_cast<uint32_t>(n.value_or(1));
+  RETURN_IF_ERROR(read_stream(fields, params));
+  // Who asks on whose behalf: for the client's own books, ignored here on purpose.
+  ASSIGN_OR_RETURN(const std::optional<std::string> user, fields.string("user"));
+  if (user && user->size() > kMaxUserBytes) {
+    return invalid_param("user", "'user' has {} bytes; at most {} are taken.", user->size(), kMaxUserBytes);
+  }
+  return params;
+}
+
+}  // namespace slipstream

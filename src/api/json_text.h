@@ -1,0 +1,18 @@
+// Writing JSON: strings, escaped. What is written by hand here is small and flat; nothing is built to be printed.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+
+namespace slipstream {
+
+// Appends text with its quotes. text is UTF-8.
+void append_json_string(std::string& out, std::string_view text);
+std::string json_string(std::string_view text);
+
+// A client's words inside a sentence of ours: at most 60 bytes of them, cut between characters.
+std::string shortened(std::string_view text);
+
+}  // namespace slipstream
