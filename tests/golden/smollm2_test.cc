@@ -1,0 +1,117 @@
+// The real model against float64 and against its own yardstick. Skipped where its file is not (./test fetches it).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "golden/model_runs.h"
+#include "golden/oracle.h"
+#include "model/perplexity.h"
+
+namespace slipstream {
+namespace {
+
+class SmolLm2 : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto file = smollm2_file();
+    if (!file) GTEST_SKIP() << "SKIPPED: the real model is not here (SLIPSTREAM_SMOLLM2)";
+    auto loaded = load_model(*file, pool_);
+    ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+    model_ = std::make_unique<LoadedModel>(std::move(loaded.value()));
+  }
+
+  ThreadPool pool_{2};
+  const SmolLm2Golden golden_ = read_smollm2_golden();
+  std::unique_ptr<LoadedModel> model_;
+};
+
+// Sums over logits: of the yardstick, for its spread, and of the differences.
+struct Differences {
+  double sum = 0.0, sum_of_squares = 0.0, squared_differences = 0.0, largest = 0.0;
+  uint64_t count = 0;
+
+  void add(Matrix<const float> expected, Matrix<const float> got) {
+    for (uint32_t row = 0; row < expected.rows; ++row) {
+      for (uint32_t id = 0; id < expected.cols; ++id) {
+        const double value = expected.row(row)[id];
+        const double difference = got.row(row)[id] - value;
+        sum += value;
+        sum_of_squares += value * value;
+        squared_differences += difference * difference;
+        largest = std::max(largest, std::abs(difference));
+        ++count;
+      }
+    }
+  }
+  double spread() const {
+    const double mean = sum / static_cast<double>(count);
+    return std::sqrt(sum_of_squares / static_cast<double>(count) - mean * mean);
+  }
+  double rms() const { return std::sqrt(squared_differences / static_cast<double>(count)); }
+};
+
+TEST_F(SmolLm2, default_arithmetic_differs_from_fp32_by_a_thousandth_of_the_spread) {
+  Prompts prompts;  // whole chats: the prompt and the true answer
+  for (const SmolLm2Chat& chat : golden_.chats) {
+    prompts.push_back(chat.prompt);
+    prompts.back().insert(prompts.back().end(), chat.greedy.begin(), chat.greedy.end());
+  }
+  const RunningPrompts yardstick = make_run(*model_, pool_, prompts, {.activations = ActivationMode::kF32});
+  const RunningPrompts product = make_run(*model_, pool_, prompts, {});
+  PromptRun expected(*yardstick.executor, prompts, yardstick.options);
+  PromptRun got(*product.executor, prompts, product.options);
+  Differences differences;
+  for (auto step = expected.step(); !step.empty(); step = expected.step()) {
+    const auto other = got.step();
+    ASSERT_EQ(step.size(), other.size());
+    for (size_t index = 0; index < step.size(); ++index) {
+      ASSERT_TRUE(step[index].finite && other[index].finite);
+      ASSERT_EQ(step[index].first_token, other[index].first_token);
+      differences.add(step[index].logits, other[index].logits);
+    }
+  }
+  const double spread = differences.spread();
+  fmt::print("SmolLM2, default against f32 on 8 chats: rms {:.2e}, max {:.2e} of the spread {:.3f}\n", differences.rms() / spread,
+             differences.largest / spread, spread);
+  EXPECT_GT(differences.rms(), 0.0);  // they are two arithmetics
+  EXPECT_LE(differences.rms() / spread, 1e-3);
+  EXPECT_LE(differences.largest / spread, 1.5e-2);
+}
+
+TEST_F(SmolLm2, eight_chats_are_the_true_answers_to_the_last_token) {
+  Prompts prompts;
+  std::vector<uint32_t> lengths;
+  for (const SmolLm2Chat& chat : golden_.chats) {
+    prompts.push_back(chat.prompt);
+    lengths.push_back(static_cast<uint32_t>(chat.greedy.size()));
+  }
+  const auto answers = greedy_tokens(*model_, pool_, prompts, lengths, {});
+  size_t num_equal = 0;
+  for (size_t index = 0; index < answers.size(); ++index) {
+    const SmolLm2Chat& chat = golden_.chats[index];
+    const auto differs = std::mismatch(chat.greedy.begin(), chat.greedy.end(), answers[index].begin()).first;
+    if (differs == chat.greedy.end()) {
+      ++num_equal;
+      continue;
+    }
+    const auto at = static_cast<size_t>(differs - chat.greedy.begin());
+    fmt::print("chat {}: token {} differs, at a margin of {:.4f}\n", index, at, chat.margins[at]);
+    EXPECT_LT(chat.margins[at], 2e-2) << "chat " << index << " token " << at;
+  }
+  fmt::print("SmolLM2: {} of {} chats equal to the last token\n", num_equal, answers.size());
+}
+
+TEST_F(SmolLm2, perplexity_of_a_licence_is_the_true_one) {
+  auto result = measure_perplexity(model_->config(), model_->weights, pool_, {}, golden_.perplexity_tokens, 512);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  ASSERT_EQ(result->windows.size(), golden_.nll_by_window.size());
+  for (size_t window = 0; window < golden_.nll_by_window.size(); ++window) {
+    fmt::print("window {}: {:.6f}, expected {:.6f}\n", window, result->windows[window].mean_nll, golden_.nll_by_window[window]);
+    EXPECT_NEAR(result->windows[window].mean_nll, golden_.nll_by_window[window], 2e-3);
+  }
+  fmt::print("SmolLM2: perplexity {:.5f}\n", result->perplexity);
+}
+
+}  // namespace
+}  // namespace slipstream
