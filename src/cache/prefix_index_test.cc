@@ -1,0 +1,112 @@
+#include "cache/prefix_index.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <map>
+#include <algorithm>
+#include <random>
+
+namespace slipstream {
+namespace {
+
+constexpr uint32_t kBlockTokens = 2;
+using Tokens = std::array<TokenId, kBlockTokens>;
+
+TEST(PrefixIndex, a_block_is_found_by_parent_tokens_and_extra_key_together) {
+  PrefixIndex index(8, kBlockTokens, 1);
+  const Tokens a{1, 2};
+  const Tokens b{3, 4};
+  index.insert({kRoot, a, 0}, 5);
+  index.insert({5, b, 0}, 6);
+  EXPECT_EQ(index.find({kRoot, a, 0}), 5u);
+  EXPECT_EQ(index.find({5, b, 0}), 6u);
+  EXPECT_EQ(index.find({kRoot, b, 0}), std::nullopt);
+  EXPECT_EQ(index.find({6, b, 0}), std::nullopt);
+  EXPECT_EQ(index.find({5, a, 0}), std::nullopt);
+  EXPECT_EQ(index.find({5, b, 7}), std::nullopt);
+  EXPECT_EQ(index.parent(6), 5u);
+  EXPECT_EQ(index.num_children(5), 1u);
+  EXPECT_EQ(index.check(), "");
+}
+
+TEST(PrefixIndex, the_same_tokens_under_two_parents_are_two_blocks) {
+  PrefixIndex index(8, kBlockTokens, 1);
+  const Tokens a{1, 2};
+  const Tokens b{3, 4};
+  const Tokens same{9, 9};
+  index.insert({kRoot, a, 0}, 0);
+  index.insert({kRoot, b, 0}, 1);
+  index.insert({0, same, 0}, 2);
+  index.insert({1, same, 0}, 3);
+  EXPECT_EQ(index.find({0, same, 0}), 2u);
+  EXPECT_EQ(index.find({1, same, 0}), 3u);
+}
+
+TEST(PrefixIndexDeathTest, a_block_with_children_is_not_forgotten) {
+  PrefixIndex index(8, kBlockTokens, 1);
+  const Tokens a{1, 2};
+  index.insert({kRoot, a, 0}, 0);
+  index.insert({0, a, 0}, 1);
+  EXPECT_DEATH(index.erase(0), "before its 1 children");
+  index.erase(1);
+  index.erase(0);
+  EXPECT_EQ(index.size(), 0u);
+}
+
+TEST(PrefixIndexDeathTest, a_block_is_remembered_once_and_under_a_remembered_parent) {
+  PrefixIndex index(8, kBlockTokens, 1);
+  const Tokens a{1, 2};
+  index.insert({kRoot, a, 0}, 0);
+  EXPECT_DEATH(index.insert({kRoot, a, 1}, 0), "twice");
+  EXPECT_DEATH(index.insert({3, a, 0}, 1), "parent 3 is not remembered");
+}
+
+// Against std::map, through so many collisions of buckets that runs of them grow, shrink and wrap around.
+TEST(PrefixIndex, after_any_inserts_and_erases_it_knows_what_a_map_knows) {
+  constexpr uint32_t kBlocks = 64;
+  for (uint32_t seed = 1; seed <= 50; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    PrefixIndex index(kBlocks, kBlockTokens, seed);
+    std::map<BlockId, std::pair<BlockId, Tokens>> twin;
+    for (int round = 0; round < 2000; ++round) {
+      const BlockId block = random() % kBlocks;
+      if (index.contains(block)) {
+        ASSERT_TRUE(twin.contains(block));
+        if (index.num_children(block) > 0) continue;
+        index.erase(block);
+        twin.erase(block);
+      } else {
+        BlockId parent = random() % (kBlocks * 2);
+        if (!twin.contains(parent)) parent = kRoot;
+        const Tokens tokens{static_cast<TokenId>(random() % 4), static_cast<TokenId>(random() % 4)};
+        const auto same = [&](const auto& entry) { return entry.second == std::pair(parent, tokens); };
+        const auto known = std::ranges::find_if(twin, same);
+        const auto found = index.find({parent, tokens, 0});
+        ASSERT_EQ(found.has_value(), known != twin.end());
+        if (found) {
+          ASSERT_EQ(*found, known->first);
+          continue;
+        }
+        index.insert({parent, tokens, 0}, block);
+        twin[block] = {parent, tokens};
+      }
+    }
+    ASSERT_EQ(index.size(), twin.size());
+    ASSERT_EQ(index.check(), "");
+  }
+}
+
+TEST(PrefixIndex, it_takes_as_many_nodes_as_there_are_blocks) {
+  PrefixIndex index(100, 1, 3);
+  for (BlockId block = 0; block < 100; ++block) {
+    const TokenId token = block;
+    index.insert({block == 0 ? kRoot : block - 1, {&token, 1}, 0}, block);
+  }
+  EXPECT_EQ(index.size(), 100u);
+  EXPECT_EQ(index.check(), "");
+}
+
+}  // namespace
+}  // namespace slipstream
