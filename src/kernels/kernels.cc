@@ -24,7 +24,8 @@ std::optional<Isa> isa_from_name(std::string_view name) {
 bool isa_supported(Isa isa) {
   switch (isa) {
     case Isa::kReference: return true;
-    case Isa::kAvx2: return false;
+    case Isa::kAvx2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   }
   return false;
 }
@@ -47,7 +48,7 @@ size_t attention_scratch_bytes(uint32_t group, uint32_t head_dim, uint32_t max_c
 
 const Kernels& kernels_for(Isa isa) {
   CHECK(isa_supported(isa), "{}", isa_name(isa));
-  return reference_kernels();
+  return isa == Isa::kAvx2 ? avx2_kernels() : reference_kernels();
 }
 
 bool all_finite(const float* values, size_t n) {

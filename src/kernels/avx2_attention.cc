@@ -1,0 +1,105 @@
+#include "kernels/avx2_attention.h"
+
+#include "kernels/avx2_lanes.h"
+#include "kernels/float16.h"
+#include "kernels/reference_attention.h"
+
+namespace slipstream {
+namespace {
+
+constexpr uint32_t kRowsAtOnce = 48;
+constexpr uint32_t kFewTokens = 2;  // up to here widening a segment for the rows does not pay
+
+// Vectors of 8 tokens must not cross a page, and dims go in pairs of vectors.
+bool has_own_path(const KvView& kv) { return kv.block_tokens >= 8 && kv.head_dim % 16 == 0; }
+
+}  // namespace
+
+AttentionSum avx2_softmax_segment(float* scores, uint32_t n) {
+  const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
+  __m256 largest = lowest;
+  uint32_t t = 0;
+  for (; t + 8 <= n; t += 8) largest = _mm256_max_ps(largest, _mm256_loadu_ps(scores + t));
+  if (t < n) {
+    const __m256i mask = lane_mask(n - t);
+    largest = _mm256_max_ps(largest, _mm256_blendv_ps(lowest, _mm256_loadu_ps(scores + t), _mm256_castsi256_ps(mask)));
+  }
+  const float maximum = largest_lane(largest);
+
+  // Lanes t % 16 in two registers; a lane beyond n adds 0, which changes no sum of positive numbers.
+  const __m256 maxima = _mm256_set1_ps(maximum);
+  __m256 lanes[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (t = 0; t < n; t += 8) {
+    __m256 p = exp2_lanes(_mm256_sub_ps(_mm256_loadu_ps(scores + t), maxima));
+    if (n - t < 8) p = _mm256_and_ps(p, _mm256_castsi256_ps(lane_mask(n - t)));
+    _mm256_storeu_ps(scores + t, p);
+    lanes[t / 8 % 2] = _mm256_add_ps(lanes[t / 8 % 2], p);
+  }
+  return {maximum, sum_lanes(lanes[0], lanes[1])};
+}
+
+void avx2_merge_segment(AttentionSum& sum, float* out, const AttentionSum& next, const float* next_out, uint32_t head_dim, bool first) {
+  if (first) {
+    sum = next;
+    for (uint32_t d = 0; d < head_dim; d += 8) _mm256_storeu_ps(out + d, _mm256_loadu_ps(next_out + d));
+    return;
+  }
+  const float larger = next.maximum > sum.maximum ? next.maximum : sum.maximum;
+  const float a = exp2_polynomial(sum.maximum - larger);
+  const float b = exp2_polynomial(next.maximum - larger);
+  sum.maximum = larger;
+  sum.sum = __builtin_fmaf(sum.sum, a, next.sum * b);
+  const __m256 as = _mm256_set1_ps(a), bs = _mm256_set1_ps(b);
+  for (uint32_t d = 0; d < head_dim; d += 8) {
+    const __m256 share = _mm256_mul_ps(_mm256_loadu_ps(next_out + d), bs);
+    _mm256_storeu_ps(out + d, _mm256_fmadd_ps(_mm256_loadu_ps(out + d), as, share));
+  }
+}
+
+uint32_t avx2_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position, const float* k,
+                       const float* v) {
+  if (kv.fp32 || kv.head_dim % 8 != 0) return reference_store_kv(kv, slice, kv_head, position, k, v);
+  const KvPages pages = kv_pages(kv, slice, kv_head);
+  auto* page = const_cast<std::byte*>(pages.page(position));
+  const uint32_t slot = position % pages.page_tokens;
+  auto* keys = reinterpret_cast<uint16_t*>(page) + slot;
+  auto* values = reinterpret_cast<uint16_t*>(page + pages.value_offset) + static_cast<size_t>(slot) * kv.head_dim;
+  const __m256 limit = _mm256_set1_ps(kFp16Max), sign = _mm256_set1_ps(-0.0f);
+  uint32_t clamped = 0;
+  const auto narrow = [&](const float* from) __attribute__((always_inline)) {
+    const __m256 x = _mm256_loadu_ps(from);
+    const __m256 beyond = _mm256_cmp_ps(_mm256_andnot_ps(sign, x), limit, _CMP_GT_OQ);
+    clamped += static_cast<uint32_t>(__builtin_popcount(static_cast<uint32_t>(_mm256_movemask_ps(beyond))));
+    const __m256 inside = _mm256_min_ps(_mm256_max_ps(x, _mm256_xor_ps(limit, sign)), limit);
+    return _mm256_cvtps_ph(inside, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  };
+  for (uint32_t d = 0; d < kv.head_dim; d += 8) {
+    alignas(16) uint16_t key[8];
+    _mm_store_si128(reinterpret_cast<__m128i*>(key), narrow(k + d));
+    for (uint32_t i = 0; i < 8; ++i) keys[static_cast<size_t>(d + i) * pages.page_tokens] = key[i];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(values + d), narrow(v + d));
+  }
+  return clamped;
+}
+
+void avx2_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group, Range which,
+                    Matrix<const float> q, Matrix<float> out, std::byte* scratch) {
+  if (!has_own_path(kv)) return reference_attention(kv, slice, kv_head, group, which, q, out, scratch);
+  const KvPages pages = kv_pages(kv, slice, kv_head);
+  auto* floats = reinterpret_cast<float*>(scratch);
+  if (which.size() <= kFewTokens) {
+    for (uint32_t r = which.begin; r < which.end; ++r) {
+      avx2_attend_token(pages, kv, group, slice.first_position + r + 1, q.row(r), out.row(r), floats);
+    }
+    return;
+  }
+  for (uint32_t head = 0; head < group; head += kRowsAtOnce) {
+    const uint32_t heads = smaller(kRowsAtOnce, group - head);
+    const uint32_t tokens = kRowsAtOnce / heads;
+    for (uint32_t r = which.begin; r < which.end; r += tokens) {
+      avx2_attend_rows(pages, kv, slice, heads, static_cast<size_t>(head) * kv.head_dim, {r, smaller(r + tokens, which.end)}, q, out, floats);
+    }
+  }
+}
+
+}  // namespace slipstream

@@ -1,0 +1,188 @@
+// Attention of one token: K and V stream through registers, each vector widened once for up to four query heads.
+// Tokens in lanes for q.k, dims in lanes for p.v; no lane is ever summed with another (AVX2.md 5).
+
+#include "kernels/avx2_attention.h"
+#include "kernels/avx2_lanes.h"
+
+namespace slipstream {
+namespace {
+
+constexpr uint32_t kMaxHeadsAtOnce = 8;  // of one pass over K and V; more heads are more passes
+
+template <bool kFp32>
+inline __attribute__((always_inline)) __m256 load_kv(const std::byte* from, size_t index) {
+  if constexpr (kFp32) return _mm256_loadu_ps(reinterpret_cast<const float*>(from) + index);
+  return load_fp16(from + index * 2);
+}
+
+// What one call works on. q: [head_dim][group], scaled. scores: [group][256]. out: [group][head_dim] of the segment.
+struct Token {
+  uint32_t group;
+  uint32_t head_dim;
+  uint32_t page_tokens;
+  const float* q;
+  float* scores;
+  float* out;
+};
+
+// Scores of kHeads heads from `head` with kVectors * 8 tokens of a page, from slot `slot`; to scores[head][to ...].
+template <bool kFp32, int kHeads, int kVectors>
+void score_tokens(const Token& token, const std::byte* keys, uint32_t slot, uint32_t head, uint32_t to) {
+  __m256 sum[kHeads][kVectors];
+  for (int h = 0; h < kHeads; ++h) {
+    for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_setzero_ps();
+  }
+  const float* q = token.q + head;
+  for (uint32_t d = 0; d < token.head_dim; ++d, q += token.group) {
+    __m256 k[kVectors];
+    for (int i = 0; i < kVectors; ++i) k[i] = load_kv<kFp32>(keys, static_cast<size_t>(d) * token.page_tokens + slot + i * 8);
+    for (int h = 0; h < kHeads; ++h) {
+      const __m256 x = _mm256_broadcast_ss(q + h);
+      for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_fmadd_ps(x, k[i], sum[h][i]);
+    }
+  }
+  for (int h = 0; h < kHeads; ++h) {
+    for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(token.scores + (head + h) * kSegmentTokens + to + i * 8, sum[h][i]);
+  }
+}
+
+// out[head][dim ...] += p V over `n` tokens of a page, for kHeads heads and kVectors * 8 dims.
+template <bool kFp32, int kHeads, int kVectors>
+void weigh_dims(const Token& token, const std::byte* values, uint32_t n, uint32_t head, uint32_t dim, uint32_t from) {
+  __m256 sum[kHeads][kVectors];
+  for (int h = 0; h < kHeads; ++h) {
+    for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_loadu_ps(token.out + (head + h) * token.head_dim + dim + i * 8);
+  }
+  const float* p = token.scores + head * kSegmentTokens + from;
+  for (uint32_t t = 0; t < n; ++t) {
+    __m256 v[kVectors];
+    for (int i = 0; i < kVectors; ++i) v[i] = load_kv<kFp32>(values, static_cast<size_t>(t) * token.head_dim + dim + i * 8);
+    for (int h = 0; h < kHeads; ++h) {
+      const __m256 x = _mm256_broadcast_ss(p + h * kSegmentTokens + t);
+      for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_fmadd_ps(x, v[i], sum[h][i]);
+    }
+  }
+  for (int h = 0; h < kHeads; ++h) {
+    for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(token.out + (head + h) * token.head_dim + dim + i * 8, sum[h][i]);
+  }
+}
+
+template <bool kFp32, int kHeads>
+void score_page(const Token& token, const std::byte* keys, uint32_t head, uint32_t to) {
+  constexpr int kWide = kHeads <= 2 ? 4 : 2;  // of 16 registers: heads * vectors sums, the vectors, one q
+  uint32_t slot = 0;
+  for (; slot + kWide * 8 <= token.page_tokens; slot += kWide * 8) {
+    score_tokens<kFp32, kHeads, kWide>(token, keys, slot, head, to + slot);
+  }
+  for (; slot < token.page_tokens; slot += 8) score_tokens<kFp32, kHeads, 1>(token, keys, slot, head, to + slot);
+}
+
+template <bool kFp32, int kHeads>
+void weigh_page(const Token& token, const std::byte* values, uint32_t n, uint32_t head, uint32_t from) {
+  constexpr int kWide = kHeads == 1 ? 8 : kHeads == 2 ? 4 : 2;
+  uint32_t dim = 0;
+  for (; dim + kWide * 8 <= token.head_dim; dim += kWide * 8) {
+    weigh_dims<kFp32, kHeads, kWide>(token, values, n, head, dim, from);
+  }
+  for (; dim < token.head_dim; dim += 16) weigh_dims<kFp32, kHeads, 2>(token, values, n, head, dim, from);
+}
+
+template <bool kFp32>
+void score_heads(const Token& token, const std::byte* keys, uint32_t to) {
+  for (uint32_t head = 0; head < token.group;) {
+    const uint32_t left = token.group - head;
+    // 5 heads are 3 + 2: at most 4 at once, and never a pass of one after a pass of four.
+    if (left >= 4 && left != 5) {
+      score_page<kFp32, 4>(token, keys, head, to);
+      head += 4;
+    } else if (left >= 3) {
+      score_page<kFp32, 3>(token, keys, head, to);
+      head += 3;
+    } else if (left == 2) {
+      score_page<kFp32, 2>(token, keys, head, to);
+      head += 2;
+    } else {
+      score_page<kFp32, 1>(token, keys, head, to);
+      head += 1;
+    }
+  }
+}
+
+template <bool kFp32>
+void weigh_heads(const Token& token, const std::byte* values, uint32_t n, uint32_t from) {
+  for (uint32_t head = 0; head < token.group;) {
+    const uint32_t left = token.group - head;
+    if (left >= 4 && left != 5) {
+      weigh_page<kFp32, 4>(token, values, n, head, from);
+      head += 4;
+    } else if (left >= 3) {
+      weigh_page<kFp32, 3>(token, values, n, head, from);
+      head += 3;
+    } else if (left == 2) {
+      weigh_page<kFp32, 2>(token, values, n, head, from);
+      head += 2;
+    } else {
+      weigh_page<kFp32, 1>(token, values, n, head, from);
+      head += 1;
+    }
+  }
+}
+
+// Asks for `bytes` of what comes next, while the present page is computed.
+void prefetch(const std::byte* from, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(from) + i, _MM_HINT_T0);
+}
+
+template <bool kFp32>
+void attend_token(const KvPages& pages, Token token, uint32_t context, AttentionSum* sums, float* out) {
+  for (uint32_t first = 0; first < context; first += kSegmentTokens) {
+    const uint32_t n = smaller(kSegmentTokens, context - first);
+    for (uint32_t t = 0; t < n; t += pages.page_tokens) {
+      const uint32_t next = t + pages.page_tokens;
+      prefetch(next < n ? pages.page(first + next) : pages.page(first) + pages.value_offset, pages.value_offset);
+      score_heads<kFp32>(token, pages.page(first + t), t);
+    }
+    AttentionSum segment[kMaxHeadsAtOnce];
+    for (uint32_t h = 0; h < token.group; ++h) {
+      segment[h] = avx2_softmax_segment(token.scores + h * kSegmentTokens, n);
+    }
+    for (uint32_t i = 0; i < token.group * token.head_dim; i += 8) _mm256_storeu_ps(token.out + i, _mm256_setzero_ps());
+    for (uint32_t t = 0; t < n; t += pages.page_tokens) {
+      const uint32_t next = first + t + pages.page_tokens;
+      if (next < context) prefetch(pages.page(next) + (next % kSegmentTokens ? pages.value_offset : 0), pages.value_offset);
+      weigh_heads<kFp32>(token, pages.page(first + t) + pages.value_offset, smaller(pages.page_tokens, n - t), t);
+    }
+    for (uint32_t h = 0; h < token.group; ++h) {
+      avx2_merge_segment(sums[h], out + static_cast<size_t>(h) * token.head_dim, segment[h], token.out + h * token.head_dim, token.head_dim, first == 0);
+    }
+  }
+}
+
+}  // namespace
+
+void avx2_attend_token(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, const float* q, float* out,
+                       float* scratch) {
+  const float scale = query_scale(kv.head_dim);
+  for (uint32_t head = 0; head < group; head += kMaxHeadsAtOnce) {
+    const uint32_t heads = smaller(kMaxHeadsAtOnce, group - head);
+    float* scaled = scratch;
+    const float* from = q + static_cast<size_t>(head) * kv.head_dim;
+    float* to = out + static_cast<size_t>(head) * kv.head_dim;
+    for (uint32_t h = 0; h < heads; ++h) {
+      for (uint32_t d = 0; d < kv.head_dim; ++d) scaled[d * heads + h] = from[h * kv.head_dim + d] * scale;
+    }
+    float* scores = scaled + heads * kv.head_dim;
+    const Token token{heads, kv.head_dim, pages.page_tokens, scaled, scores, scores + heads * kSegmentTokens};
+    AttentionSum sums[kMaxHeadsAtOnce];
+    kv.fp32 ? attend_token<true>(pages, token, context, sums, to) : attend_token<false>(pages, token, context, sums, to);
+    for (uint32_t h = 0; h < heads; ++h) {
+      const __m256 sum = _mm256_set1_ps(sums[h].sum);
+      for (uint32_t d = 0; d < kv.head_dim; d += 8) {
+        float* o = to + h * kv.head_dim + d;
+        _mm256_storeu_ps(o, _mm256_div_ps(_mm256_loadu_ps(o), sum));
+      }
+    }
+  }
+}
+
+}  // namespace slipstream

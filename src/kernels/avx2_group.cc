@@ -1,0 +1,137 @@
+#include "kernels/avx2_group.h"
+
+namespace slipstream {
+namespace {
+
+// Which values of the lines belong to the group.
+enum Part : int { kLow = 1, kHigh = 2, kBoth = 3 };  // of 4-bit bytes; 8-bit lines are kLow
+
+alignas(32) constexpr uint16_t kMask4[16] = {15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15};
+alignas(32) constexpr uint16_t kMask8[16] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+
+constexpr int kPrefetchBytes = 2048;  // ahead in the panel's stream; never changes bits (AVX2.md 2, 3)
+
+// As in avx2_tile.cc, one asm statement: sums in ymm 2m, 2m + 1. Up to 4 rows: 8, 9 the raw line, 10, 11 weights, 13 the mask,
+// 14 activations, 15 product. 5 and 6 rows need 8 .. 11 for sums, so 12, 13 are raw line and weights in turn and the mask
+// stays in memory.
+//
+// A line holds 4 inputs of each row (and 4 more in the high halves): pairs (0, 2) from the even bytes, (1, 3) from the odd.
+#define ROW(m, a0, a1, w0, w1, offset)                                                                 \
+  ".if %c[R] > " #m "\n\t"                                                                             \
+  "vpbroadcastd " offset " + 4 * " #m "(%[x]), %%ymm14\n\t"                                            \
+  "vpmaddwd %%ymm14, %%ymm" #w0 ", %%ymm15\n\tvpaddd %%ymm15, %%ymm" #a0 ", %%ymm" #a0 "\n\t"          \
+  "vpmaddwd %%ymm14, %%ymm" #w1 ", %%ymm15\n\tvpaddd %%ymm15, %%ymm" #a1 ", %%ymm" #a1 "\n\t"          \
+  ".endif\n\t"
+#define ROWS(offset)                                                                                   \
+  ".if %c[R] <= 4\n\t"                                                                                 \
+  ROW(0, 0, 1, 10, 11, offset) ROW(1, 2, 3, 10, 11, offset) ROW(2, 4, 5, 10, 11, offset) ROW(3, 6, 7, 10, 11, offset) \
+  ".else\n\t"                                                                                          \
+  ROW(0, 0, 1, 12, 13, offset) ROW(1, 2, 3, 12, 13, offset) ROW(2, 4, 5, 12, 13, offset)               \
+  ROW(3, 6, 7, 12, 13, offset) ROW(4, 8, 9, 12, 13, offset) ROW(5, 10, 11, 12, 13, offset)             \
+  ".endif\n\t"
+#define SHIFT(op, count, from0, from1, to0, to1)                                                       \
+  op " $" count ", %%ymm" #from0 ", %%ymm" #to0 "\n\t" op " $" count ", %%ymm" #from1 ", %%ymm" #to1 "\n\t"
+// The values that begin at bit `place` of each word, `left` bits below its top, unsigned or signed.
+#define SELECT(from0, from1, to0, to1, mask, place, left)                                              \
+  ".if %c[is_signed]\n\t"                                                                              \
+  ".if " left "\n\t"                                                                                   \
+  SHIFT("vpsllw", left, from0, from1, to0, to1) SHIFT("vpsraw", "16 - %c[bits]", to0, to1, to0, to1)   \
+  ".else\n\t" SHIFT("vpsraw", "16 - %c[bits]", from0, from1, to0, to1) ".endif\n\t"                    \
+  ".elseif " left " == 0\n\t" SHIFT("vpsrlw", place, from0, from1, to0, to1)                           \
+  ".elseif " place " == 0\n\t"                                                                         \
+  "vpand " mask ", %%ymm" #from0 ", %%ymm" #to0 "\n\tvpand " mask ", %%ymm" #from1 ", %%ymm" #to1 "\n\t" \
+  ".else\n\t" SHIFT("vpsrlw", place, from0, from1, to0, to1)                                           \
+  "vpand " mask ", %%ymm" #to0 ", %%ymm" #to0 "\n\tvpand " mask ", %%ymm" #to1 ", %%ymm" #to1 "\n\t"   \
+  ".endif\n\t"
+#define LOAD(i, r0, r1) "vmovdqa 64 * " #i "(%[lines]), %%ymm" #r0 "\n\tvmovdqa 64 * " #i " + 32(%[lines]), %%ymm" #r1 "\n\t"
+#define LINE(i, even, odd)                                                                             \
+  ".if %c[R] <= 4\n\t"                                                                                 \
+  LOAD(i, 8, 9) SELECT(8, 9, 10, 11, "%%ymm13", even, "(16 - %c[bits] - " even ")")                    \
+  ".else\n\t"                                                                                          \
+  LOAD(i, 12, 13) SELECT(12, 13, 12, 13, "(%[mask])", even, "(16 - %c[bits] - " even ")")              \
+  ".endif\n\t" ROWS("8 * %c[R] * " #i)                                                                 \
+  ".if %c[R] <= 4\n\t"                                                                                 \
+  SELECT(8, 9, 10, 11, "%%ymm13", odd, "(16 - %c[bits] - " odd ")")                                    \
+  ".else\n\t"                                                                                          \
+  LOAD(i, 12, 13) SELECT(12, 13, 12, 13, "(%[mask])", odd, "(16 - %c[bits] - " odd ")")                \
+  ".endif\n\t" ROWS("8 * %c[R] * " #i " + 4 * %c[R]")
+#define PREFETCH(i) "prefetcht0 64 * " #i " + %c[ahead](%[lines])\n\t"
+#define NEXT(label) "add $128, %[lines]\n\tadd $16 * %c[R], %[x]\n\tdec %[n]\n\tjnz " label "b\n\t"
+#define ZERO(m, a0, a1)                                                                                \
+  ".if %c[R] > " #m "\n\t"                                                                             \
+  "vpxor %%xmm" #a0 ", %%xmm" #a0 ", %%xmm" #a0 "\n\tvpxor %%xmm" #a1 ", %%xmm" #a1 ", %%xmm" #a1 "\n\t" \
+  ".endif\n\t"
+#define FINISH(m, a0, a1)                                                                              \
+  ".if %c[R] > " #m "\n\t"                                                                             \
+  "vcvtdq2ps %%ymm" #a0 ", %%ymm" #a0 "\n\tvcvtdq2ps %%ymm" #a1 ", %%ymm" #a1 "\n\t"                   \
+  "vfmadd213ps 64 * " #m "(%[acc]), %%ymm12, %%ymm" #a0 "\n\t"                                         \
+  "vfmadd213ps 64 * " #m " + 32(%[acc]), %%ymm13, %%ymm" #a1 "\n\t"                                    \
+  "vmovaps %%ymm" #a0 ", 64 * " #m "(%[acc])\n\tvmovaps %%ymm" #a1 ", 64 * " #m " + 32(%[acc])\n\t"    \
+  ".endif\n\t"
+
+// kLines: 64-byte lines of one pass; kPasses: over how many stretches of 64 inputs (4 bits, group 128: two).
+template <int kBits, bool kSigned, int kPart, int kLines, int kPasses, int R>
+void multiply_group(const std::byte* lines, const std::byte* x, const float* scale, float* acc) {
+  uint64_t n, passes = kPasses;
+  asm volatile(
+      ZERO(0, 0, 1) ZERO(1, 2, 3) ZERO(2, 4, 5) ZERO(3, 6, 7) ZERO(4, 8, 9) ZERO(5, 10, 11)
+      ".if %c[R] <= 4\n\tvmovdqa (%[mask]), %%ymm13\n\t.endif\n"
+      "3:\n\t"
+      ".if %c[part] & 1\n\t"
+      "mov $%c[count] / 2, %[n]\n1:\n\t" PREFETCH(0) LINE(0, "0", "8") PREFETCH(1) LINE(1, "0", "8") NEXT("1")
+      ".endif\n\t"
+      ".if %c[part] == 3\n\tsub $64 * %c[count], %[lines]\n\t.endif\n\t"
+      ".if %c[part] & 2\n\t"
+      "mov $%c[count] / 2, %[n]\n2:\n\t" LINE(0, "4", "12") LINE(1, "4", "12") NEXT("2")
+      ".endif\n\t"
+      ".if %c[part] == 3\n\tdec %[passes]\n\tjnz 3b\n\t.endif\n\t"
+      "prefetcht0 %c[ahead](%[lines])\n\t"  // the scales, a block further on
+      "vmovaps (%[scale]), %%ymm12\n\tvmovaps 32(%[scale]), %%ymm13\n\t"
+      FINISH(0, 0, 1) FINISH(1, 2, 3) FINISH(2, 4, 5) FINISH(3, 6, 7) FINISH(4, 8, 9) FINISH(5, 10, 11)
+      : [lines] "+r"(lines), [x] "+r"(x), [n] "=&r"(n), [passes] "+r"(passes)
+      : [acc] "r"(acc), [scale] "r"(scale), [mask] "r"(kBits == 4 ? kMask4 : kMask8), [R] "i"(R), [bits] "i"(kBits),
+        [is_signed] "i"(kSigned ? 1 : 0), [part] "i"(kPart), [count] "i"(kLines), [ahead] "i"(kPrefetchBytes)
+      : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+        "xmm12", "xmm13", "xmm14", "xmm15");
+}
+
+template <int R>
+Avx2GroupFunctions functions_for(const MatrixFormat& format) {
+  const bool affine = format.type == WeightType::kUnsigned;
+  if (format.bits == 4) {
+    if (!affine) return {};
+    switch (format.group) {
+      case 32: return {multiply_group<4, false, kLow, 8, 1, R>, multiply_group<4, false, kHigh, 8, 1, R>};
+      case 64: return {multiply_group<4, false, kBoth, 8, 1, R>, nullptr};
+      default: return {multiply_group<4, false, kBoth, 8, 2, R>, nullptr};
+    }
+  }
+  if (affine) {
+    switch (format.group) {
+      case 32: return {multiply_group<8, false, kLow, 8, 1, R>, multiply_group<8, false, kLow, 8, 1, R>};
+      case 64: return {multiply_group<8, false, kLow, 16, 1, R>, nullptr};
+      default: return {multiply_group<8, false, kLow, 32, 1, R>, nullptr};
+    }
+  }
+  switch (format.group) {
+    case 32: return {multiply_group<8, true, kLow, 8, 1, R>, multiply_group<8, true, kLow, 8, 1, R>};
+    case 64: return {multiply_group<8, true, kLow, 16, 1, R>, nullptr};
+    default: return {multiply_group<8, true, kLow, 32, 1, R>, nullptr};
+  }
+}
+
+}  // namespace
+
+Avx2GroupFunctions avx2_group_functions(const MatrixFormat& format, uint32_t rows) {
+  switch (rows) {
+    case 1: return functions_for<1>(format);
+    case 2: return functions_for<2>(format);
+    case 3: return functions_for<3>(format);
+    case 4: return functions_for<4>(format);
+    case 5: return functions_for<5>(format);
+    case 6: return functions_for<6>(format);
+    default: return {};
+  }
+}
+
+}  // namespace slipstream
