@@ -1,11 +1,11 @@
 //! The C functions, and nothing else. Each catches panics; text and ids travel in Buffers that this crate allocates and frees.
 //! The contract is src/text/text_abi.h.
 
+use crate::chat_template::ChatTemplate;
+use crate::panics::caught;
+use crate::strftime::Moment;
 use crate::tokenizer::Tokenizer;
-use crate::{tokenizer_file, Fault, Outcome};
-use std::cell::RefCell;
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::Once;
+use crate::{tokenizer_config, tokenizer_file, Outcome};
 
 /// Bytes owned by this crate; given back with slipstream_text_free_buffer.
 #[repr(C)]
@@ -36,6 +36,16 @@ pub fn u32_bytes(numbers: impl IntoIterator<Item = u32>) -> Vec<u8> {
     numbers.into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
+/// Strings, each with its length (uint32) in front.
+fn list_bytes(list: &[String]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for text in list {
+        bytes.extend((text.len() as u32).to_le_bytes());
+        bytes.extend(text.as_bytes());
+    }
+    bytes
+}
+
 impl View {
     unsafe fn bytes<'a>(self) -> &'a [u8] {
         if self.size == 0 {
@@ -56,32 +66,9 @@ unsafe fn slice<'a, T>(data: *const T, count: usize) -> &'a [T] {
     std::slice::from_raw_parts(data, count)
 }
 
-thread_local! {
-    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
-}
-static QUIET_PANICS: Once = Once::new();
-
 /// Runs `work`; a fault or a panic becomes text in `fault` and status 1.
 fn guarded(fault: *mut Buffer, work: impl FnOnce() -> Outcome<()>) -> i32 {
-    QUIET_PANICS.call_once(|| {
-        std::panic::set_hook(Box::new(|info| {
-            let place = info.location().map_or(String::new(), |place| {
-                let file = place.file().rsplit('/').next().unwrap_or("");
-                format!(" ({file}:{})", place.line())
-            });
-            let text = match (info.payload().downcast_ref::<&str>(), info.payload().downcast_ref::<String>()) {
-                (Some(text), _) => (*text).to_string(),
-                (_, Some(text)) => text.clone(),
-                _ => "unknown".to_string(),
-            };
-            LAST_PANIC.with(|last| *last.borrow_mut() = format!("{text}{place}"));
-        }));
-    });
-    let outcome: Result<(), Fault> = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(outcome) => outcome,
-        Err(_) => Err(format!("the text library failed: {}", LAST_PANIC.with(|last| last.take()))),
-    };
-    match outcome {
+    match caught(work) {
         Ok(()) => 0,
         Err(text) => {
             // SAFETY: the caller gives a writable Buffer that holds nothing.
@@ -229,12 +216,82 @@ pub unsafe extern "C" fn slipstream_text_token_table(tokenizer: *const Tokenizer
 #[no_mangle]
 pub unsafe extern "C" fn slipstream_text_control_tokens(tokenizer: *const Tokenizer, spellings: *mut Buffer, fault: *mut Buffer) -> i32 {
     guarded(fault, || {
-        let mut bytes = Vec::new();
-        for spelling in (*tokenizer).control_tokens() {
-            bytes.extend((spelling.len() as u32).to_le_bytes());
-            bytes.extend(spelling.as_bytes());
-        }
-        *spellings = Buffer::from_vec(bytes);
+        *spellings = Buffer::from_vec(list_bytes((*tokenizer).control_tokens()));
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As above.
+#[no_mangle]
+pub unsafe extern "C" fn slipstream_text_template_make(
+    source: View,
+    bos_token: View,
+    eos_token: View,
+    control_tokens: Strings,
+    template: *mut *mut ChatTemplate,
+    fault: *mut Buffer,
+) -> i32 {
+    guarded(fault, || {
+        let tokens = control_tokens.texts("the control token")?.into_iter().map(str::to_string).collect();
+        let made = ChatTemplate::new(source.text("the chat template")?, bos_token.text("bos_token")?, eos_token.text("eos_token")?, tokens)?;
+        *template = Box::into_raw(Box::new(made));
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As above; freed once, and not during another call.
+#[no_mangle]
+pub unsafe extern "C" fn slipstream_text_free_template(template: *mut ChatTemplate) {
+    if !template.is_null() {
+        drop(Box::from_raw(template));
+    }
+}
+
+/// What a render is given; all JSON, empty where there is none.
+#[repr(C)]
+pub struct RenderInput {
+    messages: View,
+    tools: View,
+    kwargs: View,
+    now: Moment,
+    add_generation_prompt: bool,
+}
+
+/// # Safety
+/// As above. `trusted`: pairs of uint32 [begin, end).
+#[no_mangle]
+pub unsafe extern "C" fn slipstream_text_template_render(
+    template: *const ChatTemplate,
+    input: *const RenderInput,
+    text: *mut Buffer,
+    trusted: *mut Buffer,
+    fault: *mut Buffer,
+) -> i32 {
+    guarded(fault, || {
+        let input = &*input;
+        let rendered = (*template).render(
+            input.messages.text("messages")?,
+            input.tools.text("tools")?,
+            input.kwargs.text("chat_template_kwargs")?,
+            input.add_generation_prompt,
+            input.now,
+        )?;
+        *trusted = Buffer::from_vec(u32_bytes(rendered.trusted.into_iter().flatten()));
+        *text = Buffer::from_vec(rendered.text.into_bytes());
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As above. `texts`: chat_template, bos_token, eos_token, each with its length (uint32) in front.
+#[no_mangle]
+pub unsafe extern "C" fn slipstream_text_tokenizer_config(json: View, texts: *mut Buffer, add_bos_token: *mut bool, fault: *mut Buffer) -> i32 {
+    guarded(fault, || {
+        let config = tokenizer_config::read(json.bytes())?;
+        *add_bos_token = config.add_bos_token;
+        *texts = Buffer::from_vec(list_bytes(&[config.chat_template, config.bos_token, config.eos_token]));
         Ok(())
     })
 }

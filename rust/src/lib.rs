@@ -5,10 +5,22 @@
 
 mod abi;
 mod added_tokens;
+mod budget;
+mod chat_template;
 mod limits;
+mod panics;
+mod python_methods;
+mod python_text;
+mod strftime;
+mod template_input;
+mod template_source;
 mod token_bytes;
 mod tokenizer;
+mod tokenizer_config;
 mod tokenizer_file;
+
+#[global_allocator]
+static ALLOCATOR: budget::CountingAllocator = budget::CountingAllocator;
 
 /// Why something could not be done, in one sentence.
 pub type Fault = String;

@@ -16,3 +16,24 @@ pub const MAX_NORMALIZER_GROWTH: usize = 64;
 pub const MAX_PATTERN_BYTES: usize = 1 << 14;
 /// Bytes of text encoded in one call.
 pub const MAX_TEXT_BYTES: usize = 1 << 28;
+
+/// Bytes of a tokenizer_config.json; Gemma 3's is 1.2 MB.
+pub const MAX_TOKENIZER_CONFIG_BYTES: usize = 32 << 20;
+/// Bytes of a chat template; long ones have 20 kB.
+pub const MAX_TEMPLATE_BYTES: usize = 1 << 20;
+/// Bytes of messages, tools and variables, as JSON.
+pub const MAX_TEMPLATE_INPUT_BYTES: usize = 64 << 20;
+/// Bytes of a rendered prompt.
+pub const MAX_RENDERED_BYTES: usize = 128 << 20;
+/// Instructions of one render. A long chat (1,000 messages) takes some 300,000.
+pub const TEMPLATE_FUEL: u64 = 10_000_000;
+/// Macros calling macros.
+pub const MAX_TEMPLATE_RECURSION: usize = 100;
+/// A render, beside 64 bytes of memory for each byte of input. The stack is address space: only what is used is ever there.
+pub const TEMPLATE_BUDGET: crate::budget::Budget = crate::budget::Budget {
+    memory_bytes: 256 << 20,
+    stack_bytes: 256 << 20,
+    time: std::time::Duration::from_secs(30),
+};
+/// So many renders of one template may be given up before it is used no more: each keeps what it holds for ever.
+pub const MAX_LOST_RENDERS: usize = 3;

@@ -71,6 +71,34 @@ int32_t slipstream_text_token_table(const slipstream_text_tokenizer* tokenizer, 
 int32_t slipstream_text_control_tokens(const slipstream_text_tokenizer* tokenizer, slipstream_text_buffer* spellings,
                                        slipstream_text_buffer* fault);
 
+/* ---- chat templates ---- */
+
+typedef struct slipstream_text_template slipstream_text_template;
+
+int32_t slipstream_text_template_make(slipstream_text_view source, slipstream_text_view bos_token, slipstream_text_view eos_token,
+                                      slipstream_text_strings control_tokens, slipstream_text_template** made,
+                                      slipstream_text_buffer* fault);
+void slipstream_text_free_template(slipstream_text_template* chat_template);
+
+/* JSON; empty where there is none. */
+typedef struct slipstream_text_render_input {
+  slipstream_text_view messages;
+  slipstream_text_view tools;
+  slipstream_text_view kwargs;
+  int64_t unix_time_s;  /* for strftime_now: this moment ... */
+  int64_t utc_offset_s; /* ... on a clock that is so much ahead of UTC */
+  bool add_generation_prompt;
+} slipstream_text_render_input;
+
+/* trusted: where the template's own control tokens stand in text, pairs of uint32 [begin, end), in order. */
+int32_t slipstream_text_template_render(const slipstream_text_template* chat_template, const slipstream_text_render_input* input,
+                                        slipstream_text_buffer* text, slipstream_text_buffer* trusted,
+                                        slipstream_text_buffer* fault);
+
+/* texts: chat_template, bos_token, eos_token, each with its length (uint32) in front. */
+int32_t slipstream_text_tokenizer_config(slipstream_text_view json, slipstream_text_buffer* texts, bool* add_bos_token,
+                                         slipstream_text_buffer* fault);
+
 #ifdef __cplusplus
 }
 #endif

@@ -46,6 +46,24 @@ class TextBuffer {
   slipstream_text_buffer buffer_ = {nullptr, 0, 0};
 };
 
+// Strings as the crate takes them: all bytes in one piece, with where each begins.
+struct FlatStrings {
+  explicit FlatStrings(const std::vector<std::string>& strings) {
+    begins.reserve(strings.size() + 1);
+    begins.push_back(0);
+    for (const std::string& text : strings) {
+      bytes += text;
+      begins.push_back(bytes.size());
+    }
+  }
+  slipstream_text_strings view() const {
+    return {reinterpret_cast<const uint8_t*>(bytes.data()), begins.data(), begins.size() - 1};
+  }
+
+  std::string bytes;
+  std::vector<size_t> begins;
+};
+
 inline slipstream_text_view text_view(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }

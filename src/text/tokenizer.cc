@@ -53,24 +53,6 @@ Result<TokenTable> read_table(const slipstream_text_tokenizer* handle) {
   return table;
 }
 
-// Strings as the crate takes them: all bytes in one piece, with where each begins.
-struct FlatStrings {
-  explicit FlatStrings(const std::vector<std::string>& strings) {
-    begins.reserve(strings.size() + 1);
-    begins.push_back(0);
-    for (const std::string& text : strings) {
-      bytes += text;
-      begins.push_back(bytes.size());
-    }
-  }
-  slipstream_text_strings view() const {
-    return {reinterpret_cast<const uint8_t*>(bytes.data()), begins.data(), begins.size() - 1};
-  }
-
-  std::string bytes;
-  std::vector<size_t> begins;
-};
-
 }  // namespace
 
 Result<Tokenizer> Tokenizer::finish(slipstream_text_tokenizer* handle) {

@@ -1,0 +1,134 @@
+//! What a request gives a template: messages, tools and further variables as JSON, brought into the form templates expect.
+//!
+//! As the client sent it, with two changes. Text parts become one string where the template knows only strings. A tool call's
+//! `arguments`, which the API sends as JSON in a string, become the object they spell, as Hugging Face's templates want it.
+
+use crate::limits::MAX_TEMPLATE_INPUT_BYTES;
+use crate::Outcome;
+use serde_json::Value;
+
+/// Which roles' messages may carry a list of parts.
+#[derive(Clone, Copy, Default, Debug, PartialEq)]
+pub struct PartsSupport {
+    pub system: bool,
+    pub user: bool,
+    pub assistant: bool,
+    pub tool: bool,
+}
+
+impl PartsSupport {
+    fn of(self, role: &str) -> bool {
+        match role {
+            "user" => self.user,
+            "assistant" => self.assistant,
+            "tool" => self.tool,
+            _ => self.system,
+        }
+    }
+}
+
+pub struct TemplateInput {
+    pub messages: Value,
+    pub tools: Value, // null: none
+    pub kwargs: serde_json::Map<String, Value>,
+}
+
+impl TemplateInput {
+    /// Empty `tools` and `kwargs` are none.
+    pub fn read(messages: &str, tools: &str, kwargs: &str) -> Outcome<TemplateInput> {
+        let bytes = messages.len() + tools.len() + kwargs.len();
+        if bytes > MAX_TEMPLATE_INPUT_BYTES {
+            return Err(format!("messages and tools have {bytes} bytes, at most {MAX_TEMPLATE_INPUT_BYTES} are rendered"));
+        }
+        let messages = parse("messages", messages)?;
+        if !messages.as_array().is_some_and(|list| list.iter().all(Value::is_object)) {
+            return Err("messages: expected an array of objects".to_string());
+        }
+        let tools = if tools.is_empty() { Value::Null } else { parse("tools", tools)? };
+        if !tools.is_array() && !tools.is_null() {
+            return Err("tools: expected an array".to_string());
+        }
+        let kwargs = match if kwargs.is_empty() { Value::Object(Default::default()) } else { parse("chat_template_kwargs", kwargs)? } {
+            Value::Object(kwargs) => kwargs,
+            _ => return Err("chat_template_kwargs: expected an object".to_string()),
+        };
+        Ok(TemplateInput { messages, tools, kwargs })
+    }
+
+    pub fn adapt(&mut self, parts: PartsSupport) -> Outcome<()> {
+        for message in self.messages.as_array_mut().into_iter().flatten() {
+            let supported = parts.of(message.get("role").and_then(Value::as_str).unwrap_or(""));
+            if let Some(content) = message.get_mut("content") {
+                flatten(content, supported)?;
+            }
+            for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+                let arguments = match call.get_mut("function") {
+                    Some(function) => function.get_mut("arguments"),
+                    None => call.get_mut("arguments"),
+                };
+                if let Some(arguments) = arguments {
+                    spell_out(arguments);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Messages whose content is null or absent get "" : the second try, for templates that cannot look into nothing.
+    pub fn fill_empty_contents(&mut self) -> bool {
+        let mut any = false;
+        for message in self.messages.as_array_mut().into_iter().flatten() {
+            if let Some(fields) = message.as_object_mut() {
+                if fields.get("content").is_none_or(Value::is_null) {
+                    fields.insert("content".to_string(), Value::String(String::new()));
+                    any = true;
+                }
+            }
+        }
+        any
+    }
+
+    /// Is one of the characters in any text or name?
+    pub fn mentions(&self, characters: [char; 2]) -> bool {
+        let kwargs = self.kwargs.iter().any(|(name, value)| name.contains(characters) || value_mentions(value, characters));
+        kwargs || value_mentions(&self.messages, characters) || value_mentions(&self.tools, characters)
+    }
+}
+
+fn parse(what: &str, json: &str) -> Outcome<Value> {
+    serde_json::from_str(json).map_err(|fault| format!("{what}: {fault}"))
+}
+
+fn value_mentions(value: &Value, characters: [char; 2]) -> bool {
+    match value {
+        Value::String(text) => text.contains(characters),
+        Value::Array(items) => items.iter().any(|item| value_mentions(item, characters)),
+        Value::Object(fields) => fields.iter().any(|(name, field)| name.contains(characters) || value_mentions(field, characters)),
+        _ => false,
+    }
+}
+
+/// Text parts -> one string, nothing between them, as templates that know parts print them. Other parts than text are refused.
+fn flatten(content: &mut Value, supported: bool) -> Outcome<()> {
+    let Value::Array(parts) = content else { return Ok(()) };
+    let mut whole = String::new();
+    for part in parts.iter() {
+        match (part.get("type").and_then(Value::as_str), part.get("text").and_then(Value::as_str)) {
+            (Some("text"), Some(text)) => whole.push_str(text),
+            (Some("text"), None) => return Err("messages: a content part of type \"text\" has no text".to_string()),
+            (Some(other), _) => return Err(format!("messages: content parts of type {other:?} are not supported by this model, only \"text\"")),
+            (None, _) => return Err("messages: a content part has no type".to_string()),
+        }
+    }
+    if !supported {
+        *content = Value::String(whole);
+    }
+    Ok(())
+}
+
+fn spell_out(arguments: &mut Value) {
+    let Some(text) = arguments.as_str() else { return };
+    if let Ok(object @ Value::Object(_)) = serde_json::from_str(text) {
+        *arguments = object;
+    }
+}
