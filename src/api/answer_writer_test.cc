@@ -59,6 +59,19 @@ TEST(AnswerWriter, strings_of_every_byte_below_128_come_back) {
   EXPECT_EQ(json::parse(json_string(text)).get<std::string>(), text);
 }
 
+TEST(AnswerWriter, what_is_not_utf8_is_replaced) {
+  const std::string fffd = "\xEF\xBF\xBD";
+  const auto back = [](const std::string& text) { return json::parse(json_string(text)).get<std::string>(); };
+  EXPECT_EQ(back("a\xff\"z"), "a" + fffd + "\"z");
+  EXPECT_EQ(back("\xc0\x80"), fffd + fffd);              // overlong
+  EXPECT_EQ(back("\xed\xa0\x80"), fffd + fffd + fffd);  // a surrogate
+  EXPECT_EQ(back("\xf4\x90\x80\x80"), fffd + fffd + fffd + fffd);
+  EXPECT_EQ(back("\xe2\x82"), fffd + fffd);              // cut off
+  for (const std::string good : {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_EQ(back(good), good);
+  }
+}
+
 TEST(ApiError, each_kind_has_its_status) {
   const auto status = [](ErrorKind kind) { return api_error(Error{kind, "words", "p", ""}).status; };
   EXPECT_EQ(status(ErrorKind::kInvalid), 400);
@@ -74,7 +87,7 @@ TEST(ApiError, each_kind_has_its_status) {
 TEST(ApiError, is_openais_object) {
   EXPECT_EQ(json::parse(write_error(api_error(invalid_param("n", "'n' is \"x\"")))),
             json::parse(R"({"error":{"message":"'n' is \"x\"","type":"invalid_request_error","param":"n","code":null}})"));
-  const json unknown = json::parse(write_error(unknown_model_error(std::string(500, 'x'), "m")));
+  const json unknown = json::parse(write_error(api_error(unknown_model(std::string(500, 'x'), "m"))));
   EXPECT_EQ(unknown["error"]["code"], "model_not_found");
   EXPECT_LT(unknown.dump().size(), 300u);
 }

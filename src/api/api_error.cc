@@ -59,13 +59,9 @@ ApiError api_error(int status, std::string_view message) {
   return api;
 }
 
-ApiError unknown_model_error(std::string_view asked, std::string_view served) {
-  ApiError api;
-  api.status = 404;
-  api.message = fmt::format("The model '{}' does not exist; this server serves '{}'.", shortened(asked), served);
-  api.param = "model";
-  api.code = "model_not_found";
-  return api;
+Error unknown_model(std::string_view asked, std::string_view served) {
+  return {ErrorKind::kNotFound, fmt::format("The model '{}' does not exist; this server serves '{}'.", shortened(asked), served),
+          "model", "model_not_found"};
 }
 
 ApiError wrong_key_error() {

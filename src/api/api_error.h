@@ -21,8 +21,8 @@ struct ApiError {
 ApiError api_error(const Error& error);
 // For a status that comes from HTTP itself: 404 of a route, 405, 413, 429 ...
 ApiError api_error(int status, std::string_view message);
-ApiError unknown_model_error(std::string_view asked, std::string_view served);
 ApiError wrong_key_error();
+Error unknown_model(std::string_view asked, std::string_view served);
 
 // {"error":{"message":...,"type":...,"param":...,"code":...}}: the body of a refusal, or an event of a stream.
 std::string write_error(const ApiError& error);

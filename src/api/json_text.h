@@ -8,7 +8,7 @@
 
 namespace slipstream {
 
-// Appends text with its quotes. text is UTF-8.
+// Appends text with its quotes. What is not UTF-8 in it becomes U+FFFD, byte by byte.
 void append_json_string(std::string& out, std::string_view text);
 std::string json_string(std::string_view text);
 

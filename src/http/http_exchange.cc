@@ -30,7 +30,8 @@ void HttpExchange::drop_body() {
 
 Task<void> HttpExchange::respond(HttpResponse response) {
   CHECK(!answered_, "one answer for a request");
-  const std::string bytes = write_response(response, connection_.keeps_alive(), unix_time_s());
+  std::string bytes = write_response(response, connection_.keeps_alive(), unix_time_s());
+  if (request_.method == "HEAD") bytes.resize(bytes.size() - response.body.size());  // its length is told, its bytes are not sent
   const bool sent = co_await connection_.write_all(bytes);
   answered_ = sent;
 }

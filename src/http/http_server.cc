@@ -145,7 +145,9 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options,
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
 }
 
-HttpServer::~HttpServer() {
+HttpServer::~HttpServer() { end(); }
+
+void HttpServer::end() {
   if (!state_->thread.joinable()) return;
   start_detached(state_->stop_from_outside());
   join();

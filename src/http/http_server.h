@@ -30,7 +30,7 @@ class HttpServer {
  public:
   // Binds the port and starts the I/O thread. Error: the address cannot be had.
   static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, Clock clock);
-  ~HttpServer();  // stop() and join
+  ~HttpServer();  // end()
 
   uint16_t port() const;
   // Where streams and text threads resume what waits on the I/O thread.
@@ -53,8 +53,9 @@ class HttpServer {
   uint32_t num_connections() const;
   uint64_t body_bytes_in_work() const;
 
-  // Any thread but the I/O thread: waits until the I/O thread has ended.
+  // Any thread but the I/O thread. join() waits until the I/O thread has ended; end() makes it so, cutting what is in work.
   void join();
+  void end();
 
  private:
   struct State;

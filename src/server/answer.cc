@@ -1,0 +1,153 @@
+#include "server/answer.h"
+
+#include <fmt/core.h>
+
+#include <optional>
+#include <utility>
+
+#include "base/random.h"
+
+namespace slipstream {
+namespace {
+
+std::string_view finish_word(FinishReason reason) { return reason == FinishReason::kLength ? "length" : "stop"; }
+
+// While it lives, the client's leaving interrupts what the answer waits for.
+class LeavingWatch {
+ public:
+  LeavingWatch(HttpExchange& exchange, std::function<void()> notice) : exchange_(exchange) {
+    exchange_.when_gone(std::move(notice));
+  }
+  ~LeavingWatch() { exchange_.when_gone(nullptr); }
+  LeavingWatch(const LeavingWatch&) = delete;
+  LeavingWatch& operator=(const LeavingWatch&) = delete;
+
+ private:
+  HttpExchange& exchange_;
+};
+
+}  // namespace
+
+uint64_t RandomDraws::next() {
+  const uint64_t where = drawn_++;
+  const auto words = philox4x32(seed_, {static_cast<uint32_t>(where), static_cast<uint32_t>(where >> 32), 0, 0});
+  return uint64_t{words[0]} << 32 | words[1];
+}
+
+std::string RandomDraws::next_id() {
+  const uint64_t first = next();
+  return fmt::format("{:016x}{:08x}", first, static_cast<uint32_t>(next()));
+}
+
+Result<std::unique_ptr<Answer>> Answer::begin(Asked asked, Engine& engine, RandomDraws& draws, ResumeQueue& reader) {
+  std::unique_ptr<Answer> answer(new Answer(std::move(asked)));
+  const GenerationParams& generation = answer->asked_.generation;
+  answer->streams_.reserve(answer->asked_.prompts.size() * generation.num_choices);
+  for (const std::vector<TokenId>& prompt : answer->asked_.prompts) {
+    answer->usage_.prompt_tokens += prompt.size();
+    SamplingParams sampling = generation.sampling;
+    if (!generation.has_seed) sampling.seed = draws.next();
+    for (uint32_t choice = 0; choice < generation.num_choices; ++choice) {
+      Request request;
+      request.prompt = prompt;
+      request.sampling = sampling;
+      request.max_tokens = generation.max_tokens.value();
+      request.stop = generation.stop;
+      request.ignore_eos = generation.ignore_eos;
+      request.choice = choice;
+      Result<TextStream> stream = engine.submit(std::move(request), &reader);
+      if (!stream.ok()) {
+        Error error = std::move(stream).error();
+        if (error.param == "prompt") error.param = answer->asked_.prompt_param();
+        return error;
+      }
+      answer->streams_.push_back(std::move(stream).value());
+    }
+  }
+  answer->asked_.prompts.clear();
+  answer->asked_.prompts.shrink_to_fit();
+  return answer;
+}
+
+void Answer::count(const TextEvent& event, uint32_t index) {
+  usage_.completion_tokens += event.num_tokens;
+  // A prompt counts once, so does what the cache had of it: as its first choice found it.
+  if (event.finish && index % asked_.generation.num_choices == 0) usage_.cached_tokens += event.cached_tokens;
+}
+
+void Answer::interrupt_all() {
+  for (TextStream& stream : streams_) stream.interrupt();
+}
+
+Task<void> Answer::respond_whole(HttpExchange& exchange, const AnswerWriter& writer) {
+  const LeavingWatch watch(exchange, [this] { interrupt_all(); });
+  std::vector<AnswerChoice> choices(streams_.size());
+  // One after the other: what the others write meanwhile is gathered in their streams.
+  for (uint32_t index = 0; index < streams_.size(); ++index) {
+    bool ended = false;
+    while (!ended) {
+      const std::optional<TextEvent> event = co_await streams_[index].next();
+      if (!event) co_return;  // the client has left
+      count(*event, index);
+      choices[index].text += event->text;
+      if (event->error) {
+        HttpResponse failure = error_response(api_error(*event->error));
+        co_await exchange.respond(std::move(failure));
+        co_return;
+      }
+      ended = event->finish.has_value();
+      if (ended) choices[index].finish_reason = finish_word(*event->finish);
+    }
+  }
+  HttpResponse response;
+  response.body = writer.whole(choices, usage_);
+  co_await exchange.respond(std::move(response));
+}
+
+Task<void> Answer::respond_events(HttpExchange& exchange, AnswerWriter writer) {
+  const LeavingWatch watch(exchange, [this] { interrupt_all(); });
+  if (asked_.generation.include_usage) writer.announce_usage();
+  exchange.begin_events();
+  std::vector<Task<void>> pumps;
+  for (uint32_t index = 0; index < streams_.size(); ++index) {
+    if (asked_.kind == AnswerKind::kChat) exchange.put_event(writer.role(index));
+    pumps.push_back(pump(exchange, writer, index));
+  }
+  co_await exchange.flush();
+  co_await WhenAll(std::move(pumps));
+  if (exchange.client_gone()) co_return;
+  if (asked_.generation.include_usage && !failed_) exchange.put_event(writer.usage(usage_));
+  exchange.put_event("[DONE]");
+  co_await exchange.end_events();
+}
+
+// One choice's text, as it comes. While a write waits for a slow reader, the stream gathers: nothing is lost, nothing piles up.
+Task<void> Answer::pump(HttpExchange& exchange, const AnswerWriter& writer, uint32_t index) {
+  bool ended = false;
+  while (!ended && !exchange.client_gone()) {
+    const std::optional<TextEvent> event = co_await streams_[index].next();
+    if (!event) co_return;  // the client has left, or another choice failed
+    count(*event, index);
+    if (!event->text.empty()) exchange.put_event(writer.text(index, event->text));
+    if (event->error && !failed_) {
+      failed_ = true;
+      exchange.put_event(write_error(api_error(*event->error)));
+      interrupt_all();
+    } else if (event->finish && !event->error) {
+      exchange.put_event(writer.finish(index, finish_word(*event->finish)));
+    }
+    ended = event->finish.has_value();
+    co_await exchange.flush();
+  }
+}
+
+HttpResponse error_response(const ApiError& error) {
+  HttpResponse response;
+  response.status = error.status;
+  response.body = write_error(error);
+  if (error.retry_after_s > 0) response.headers.push_back({"Retry-After", std::to_string(error.retry_after_s)});
+  if (error.status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
+  return response;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,30 @@
+// Which path and method is what. One table: a new endpoint is a line here and a case in ServedApi::answer().
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace slipstream {
+
+enum class Route : uint8_t {
+  kUnknown,      // 404
+  kWrongMethod,  // 405
+  kChat,
+  kCompletions,
+  kModels,
+  kModel,        // /v1/models/{id}
+  kHealth,
+  kReady,
+  kVersion,
+};
+
+struct RouteMatch {
+  Route route = Route::kUnknown;
+  bool open = false;              // answered without a key; everything else needs one, unknown paths too
+  std::string_view rest;          // kModel: the id, which may have slashes
+  std::string_view allow;         // kWrongMethod: the method that would do
+};
+
+RouteMatch match_route(std::string_view method, std::string_view path);
+
+}  // namespace slipstream

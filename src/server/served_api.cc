@@ -1,0 +1,142 @@
+#include "server/served_api.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "api/answer_writer.h"
+#include "api/api_error.h"
+#include "api/json_text.h"
+
+namespace slipstream {
+
+ServedApi::ServedApi(const ServerOptions& options, Clock clock)
+    : served_model_name_(options.served_model_name),
+      version_(options.version),
+      stall_ns_(uint64_t{options.stall_timeout_s} * 1'000'000'000),
+      keys_(options.api_keys),
+      clock_(clock),
+      created_(unix_time_s()),
+      draws_(options.random_seed) {}
+
+void ServedApi::begin(Engine& engine, const ServedModel& model, TaskPool& text_threads, ResumeQueue& reader) {
+  engine_ = &engine;
+  model_ = model;
+  text_threads_ = &text_threads;
+  reader_ = &reader;
+}
+
+Task<void> ServedApi::answer(HttpExchange& exchange) {
+  const HttpRequest& request = exchange.request();
+  const RouteMatch match = match_route(request.method, request.path);
+  const bool generates = match.route == Route::kChat || match.route == Route::kCompletions;
+  HttpResponse response;
+  if (!match.open && !keys_.admit(request.header("Authorization"))) {
+    response = error_response(wrong_key_error());
+  } else if (const std::optional<Error> refusal = generates ? not_ready() : std::nullopt) {
+    response = error_response(api_error(*refusal));
+  } else if (match.route == Route::kChat) {
+    co_return co_await handle_chat(exchange);
+  } else if (match.route == Route::kCompletions) {
+    co_return co_await handle_completions(exchange);
+  } else {
+    response = page(match, request);
+  }
+  co_await exchange.respond(std::move(response));
+}
+
+std::optional<Error> ServedApi::not_ready() const {
+  if (engine_ == nullptr) return Error{ErrorKind::kUnavailable, "The model is still loading; try again later.", {}, {}};
+  if (draining_) return Error{ErrorKind::kUnavailable, "The server is shutting down and takes no new requests.", {}, {}};
+  if (stalled()) return Error{ErrorKind::kUnavailable, "The engine does not get on; try again later.", {}, {}};
+  return std::nullopt;
+}
+
+Task<void> ServedApi::handle_chat(HttpExchange& exchange) {
+  Result<Asked> asked = co_await text_threads_->run(
+      [this, &exchange] { return read_chat(exchange.request().body, model_, served_model_name_); });
+  co_await generate(exchange, std::move(asked));
+}
+
+Task<void> ServedApi::handle_completions(HttpExchange& exchange) {
+  Result<Asked> asked = co_await text_threads_->run(
+      [this, &exchange] { return read_completion(exchange.request().body, model_, served_model_name_); });
+  co_await generate(exchange, std::move(asked));
+}
+
+Task<void> ServedApi::generate(HttpExchange& exchange, Result<Asked> asked) {
+  exchange.drop_body();
+  if (exchange.client_gone()) co_return;
+  std::optional<Error> refusal;
+  if (!asked.ok()) {
+    refusal = std::move(asked).error();
+  } else {
+    const AnswerWriter writer(asked->kind, draws_.next_id(), unix_time_s(), served_model_name_);
+    const bool stream = asked->generation.stream;
+    Result<std::unique_ptr<Answer>> answer = Answer::begin(std::move(*asked), *engine_, draws_, *reader_);
+    if (answer.ok()) {
+      if (num_answers_++ == 0) busy_since_ns_ = clock_.now_ns();
+      if (stream) co_await (*answer)->respond_events(exchange, writer);
+      else co_await (*answer)->respond_whole(exchange, writer);
+      --num_answers_;
+      co_return;
+    }
+    refusal = std::move(answer).error();
+  }
+  HttpResponse response = error_response(api_error(*refusal));
+  co_await exchange.respond(std::move(response));
+}
+
+HttpResponse ServedApi::page(const RouteMatch& match, const HttpRequest& request) const {
+  HttpResponse response;
+  switch (match.route) {
+    case Route::kModels:
+      response.body = write_model_list(served_model_name_, created_, model_.max_model_len);
+      return response;
+    case Route::kModel:
+      if (match.rest != served_model_name_) return error_response(api_error(unknown_model(match.rest, served_model_name_)));
+      response.body = write_model(served_model_name_, created_, model_.max_model_len);
+      return response;
+    case Route::kVersion:
+      response.body = fmt::format(R"({{"version":{}}})", json_string(version_));
+      return response;
+    case Route::kHealth:
+      return health_page();
+    case Route::kReady:
+      if (const std::optional<Error> refusal = not_ready()) return error_response(api_error(*refusal));
+      response.body = R"({"status":"ready"})";
+      return response;
+    case Route::kWrongMethod:
+      response = error_response(api_error(405, fmt::format("{} is not a method of {}; {} is.", shortened(request.method),
+                                                           shortened(request.path), match.allow)));
+      response.headers.push_back({"Allow", std::string(match.allow)});
+      return response;
+    default:
+      return error_response(api_error(404, fmt::format("There is nothing at {}.", shortened(request.path))));
+  }
+}
+
+// Alive, and getting on. Loading counts as not yet: whoever waits for 200 here can ask right after.
+HttpResponse ServedApi::health_page() const {
+  HttpResponse response;
+  if (engine_ == nullptr || stalled()) {
+    response.status = 503;
+    response.headers.push_back({"Retry-After", "1"});
+  }
+  response.body = engine_ == nullptr ? R"({"status":"loading"})"
+                  : stalled()        ? R"({"status":"stalled"})"
+                  : draining_        ? R"({"status":"draining"})"
+                                     : R"({"status":"ok"})";
+  return response;
+}
+
+// There has been work for long, and no step ended.
+bool ServedApi::stalled() const {
+  if (engine_ == nullptr || num_answers_ == 0) return false;
+  const uint64_t last_ns = std::max(busy_since_ns_, engine_->stats().last_step_ns);
+  const uint64_t now_ns = clock_.now_ns();
+  return now_ns > last_ns && now_ns - last_ns > stall_ns_;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,85 @@
+#include "server/server.h"
+
+#include <fmt/core.h>
+
+#include <utility>
+
+#include "api/api_error.h"
+#include "base/check.h"
+#include "base/task.h"
+#include "base/task_pool.h"
+#include "http/http_server.h"
+#include "server/answer.h"
+#include "server/served_api.h"
+
+namespace slipstream {
+namespace {
+
+constexpr uint32_t kLastWordsMs = 2'000;  // for answers that were cut off to say so
+
+}  // namespace
+
+struct Server::State {
+  State(const ServerOptions& its_options, Clock clock) : options(its_options), api(options, clock) {}
+  ~State() {
+    if (http != nullptr) http->end();  // the last handler has ended; only then may the text threads go, and then the queue they post to
+    text_threads.reset();
+  }
+
+  // The life of the server once the model is in, on the I/O thread.
+  Task<void> live(Engine& engine, ServedModel model) {
+    co_await OnThreadOf{http->resume_queue()};
+    api.begin(engine, model, *text_threads, http->resume_queue());
+    http->watch_signals();
+    co_await http->next_stop();
+    api.drain();
+    engine.drain();
+    http->drain();
+    const bool finished = co_await http->drained(options.shutdown_timeout_s * 1000);
+    engine.stop();  // what has not ended ends with an error
+    if (!finished) co_await http->drained(kLastWordsMs);
+    http->stop();
+  }
+
+  const ServerOptions options;
+  ServedApi api;
+  std::unique_ptr<HttpServer> http;
+  std::unique_ptr<TaskPool> text_threads;
+  bool served = false;
+};
+
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options, Clock clock) {
+  auto state = std::make_unique<State>(options, clock);
+  HttpServerOptions http;
+  http.host = options.host;
+  http.port = options.port;
+  http.limits = options.limits;
+  http.handler = [api = &state->api](HttpExchange& exchange) { return api->answer(exchange); };
+  http.write_refusal = [](const HttpRefusal& refusal) { return error_response(api_error(refusal.status, refusal.message)); };
+  ASSIGN_OR_RETURN(state->http, HttpServer::start(std::move(http), clock));
+  state->text_threads = std::make_unique<TaskPool>(options.text_threads, state->http->resume_queue());
+  return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+uint16_t Server::port() const { return state_->http->port(); }
+
+std::string Server::address() const {
+  const std::string& host = state_->options.host;
+  const bool is_ipv6 = host.find(':') != std::string::npos;
+  return is_ipv6 ? fmt::format("http://[{}]:{}", host, port()) : fmt::format("http://{}:{}", host, port());
+}
+
+void Server::serve(Engine& engine, const ServedModel& model) {
+  CHECK(!std::exchange(state_->served, true), "a server serves once");
+  CHECK(model.tokenizer != nullptr, "a served model has a tokenizer");
+  start_detached(state_->live(engine, model));
+  engine.run();
+  state_->http->join();
+}
+
+void Server::shut_down() { state_->http->ask_to_stop(); }
+
+}  // namespace slipstream
