@@ -1,0 +1,180 @@
+#include "app/serve_settings.h"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+
+namespace slipstream {
+namespace {
+
+constexpr std::string_view kBatching = "Batching";
+constexpr std::string_view kCache = "KV cache";
+constexpr std::string_view kServer = "Server";
+constexpr std::string_view kMachine = "Machine";
+
+template <class Number>
+std::optional<Number> whole_text_as(std::string_view text) {
+  Number number{};
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (fault != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+template <class Number, class Field>
+Status read_whole(std::string_view text, Number least, Number most, Field& field) {
+  const auto number = whole_text_as<Number>(text);
+  if (!number || *number < least || *number > most) return invalid("expected a whole number from {} to {}, not '{}'", least, most, text);
+  field = *number;
+  return ok_status();
+}
+
+Status read_text(std::string_view text, std::string& field) {
+  if (text.empty()) return invalid("expected a text that is not empty");
+  field = text;
+  return ok_status();
+}
+
+Status not_yet(std::string_view, ServeSettings&) { return invalid("not yet; a later version will have it"); }
+
+const ServeOption kOptions[] = {
+    {"--continuous-batching", "", kBatching,
+     "Requests run together, up to --max-num-seqs of them. Without it (simple mode) one runs at a time and the others wait in turn. "
+     "No answer depends on who else runs.",
+     false, [](std::string_view, ServeSettings& s) -> Status { s.continuous_batching = true; return ok_status(); }},
+    {"--max-num-seqs", "N", kBatching, "How many run together (256)", false,
+     [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 4096, s.max_num_seqs); }},
+    {"--max-num-batched-tokens", "N", kBatching, "Most tokens that one step computes (2048)", false,
+     [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 65536, s.max_num_batched_tokens); }},
+    {"--max-step-ms", "T", kBatching,
+     "Prompts are cut so that a step takes about T milliseconds (200): a long prompt does not freeze running answers. 0: cut by "
+     "tokens only. Cutting never changes an answer",
+     false, [](std::string_view v, ServeSettings& s) -> Status {
+       const auto number = whole_text_as<double>(v);
+       if (!number || !(*number >= 0 && *number <= 60'000)) return invalid("expected milliseconds from 0 to 60000, not '{}'", v);
+       s.max_step_ms = *number;
+       return ok_status();
+     }},
+    {"--stream-interval", "N", kBatching,
+     "A stream sends text at its first token, then every N tokens (1), and at the end. Nothing is dropped", false,
+     [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 65536, s.stream_interval); }},
+
+    {"--use-paged-cache", "", kCache, "Accepted, and changes nothing: the KV cache is always paged", false,
+     [](std::string_view, ServeSettings& s) -> Status { s.use_paged_cache = true; return ok_status(); }},
+    {"--paged-cache-block-size", "N", kCache,
+     "Tokens in a block, a power of two from 16 to 256 (64). Smaller blocks share more; the answer's bits do not depend on it", false,
+     [](std::string_view v, ServeSettings& s) -> Status {
+       const auto number = whole_text_as<uint32_t>(v);
+       if (!number || *number < 16 || *number > 256 || !std::has_single_bit(*number)) {
+         return invalid("expected 16, 32, 64, 128 or 256, not '{}'", v);
+       }
+       s.block_tokens = *number;
+       return ok_status();
+     }},
+    {"--cache-memory-mb", "N", kCache,
+     "The KV pool is N MiB, for running and remembered tokens together (where this option comes from it bounds the remembered part "
+     "only)",
+     false, [](std::string_view v, ServeSettings& s) { return read_whole<uint64_t>(v, 1, uint64_t{1} << 40, s.cache_memory_mb); }},
+    {"--cache-memory-percent", "P", kCache,
+     "The KV pool is this fraction (0.20) of the memory that is available, cgroup limits included, once the weights are in", false,
+     [](std::string_view v, ServeSettings& s) -> Status {
+       const auto number = whole_text_as<double>(v);
+       if (!number || !(*number > 0 && *number <= 1)) return invalid("expected a fraction above 0, at most 1, not '{}'", v);
+       s.cache_memory_percent = *number;
+       return ok_status();
+     }},
+    {"--max-model-len", "N", kCache,
+     "Longest prompt and answer together, in tokens. Not given: the model's own, or less where the KV pool cannot hold it", false,
+     [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, uint32_t{1} << 30, s.max_model_len); }},
+    {"--no-prefix-cache", "", kCache, "Nothing is remembered or shared between requests (for comparison)", false,
+     [](std::string_view, ServeSettings& s) -> Status { s.prefix_cache = false; return ok_status(); }},
+    {"--no-memory-aware-cache", "", "", "", false, not_yet},
+    {"--prefix-cache-size", "N", "", "", false, not_yet},
+    {"--share-cache", "X", "", "", false, not_yet},
+    {"--warm-prompts", "FILE", "", "", false, not_yet},
+    {"--cache-dir", "DIR", "", "", false, not_yet},
+    {"--cache-disk-mb", "N", "", "", false, not_yet},
+
+    {"--host", "ADDRESS", kServer, "Address to listen on (127.0.0.1). Any but this machine's own needs --api-key or --no-auth", false,
+     [](std::string_view v, ServeSettings& s) { return read_text(v, s.host); }},
+    {"--port", "N", kServer, "Port (8000); 0: any free one", false,
+     [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 0, 65535, s.port); }},
+    {"--api-key", "KEY", kServer, "Requests must carry 'Authorization: Bearer KEY'. May be given several times", true,
+     [](std::string_view v, ServeSettings& s) -> Status {
+       RETURN_IF_ERROR(read_text(v, s.api_keys.emplace_back()));
+       return ok_status();
+     }},
+    {"--no-auth", "", kServer, "Serve other machines without a key", false,
+     [](std::string_view, ServeSettings& s) -> Status { s.no_auth = true; return ok_status(); }},
+    {"--served-model-name", "NAME", kServer, "What clients call the model (the folder's or file's name)", false,
+     [](std::string_view v, ServeSettings& s) { return read_text(v, s.served_model_name); }},
+    {"--chat-template", "FILE", kServer, "A chat template (Jinja) in place of the model's own", false,
+     [](std::string_view v, ServeSettings& s) { return read_text(v, s.chat_template); }},
+
+    {"--threads", "N", kMachine, "Compute threads (as many as processors may be used). Never changes an answer", false,
+     [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 1024, s.threads); }},
+    {"--isa", "NAME", kMachine, "Instruction set: reference or avx2 (the best there is). Never changes an answer", false,
+     [](std::string_view v, ServeSettings& s) -> Status {
+       const auto isa = isa_from_name(v);
+       if (!isa) return invalid("expected reference or avx2, not '{}'", v);
+       if (!isa_supported(*isa)) return invalid("this processor does not have {}", v);
+       s.isa = *isa;
+       return ok_status();
+     }},
+    {"--log-level", "NAME", kMachine, "debug (a line for each step), info, warning, error or off (info)", false,
+     [](std::string_view v, ServeSettings& s) -> Status {
+       const auto level = log_level_from_name(v);
+       if (!level) return invalid("expected debug, info, warning, error or off, not '{}'", v);
+       s.log_level = *level;
+       return ok_status();
+     }},
+};
+
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host == "::1" || host.substr(0, 4) == "127.";
+}
+
+// What no option can see alone.
+void check_together(std::span<const GivenOption> given, const ServeSettings& settings, std::vector<std::string>& mistakes) {
+  const auto has = [given](std::string_view name) {
+    return std::any_of(given.begin(), given.end(), [name](const GivenOption& option) { return option.name == name; });
+  };
+  if (has("--max-num-seqs") && !settings.continuous_batching) {
+    mistakes.push_back("--max-num-seqs: needs --continuous-batching; without it one request runs at a time");
+  }
+  if (settings.continuous_batching && settings.max_num_batched_tokens < settings.max_num_seqs) {
+    mistakes.push_back(fmt::format("--max-num-batched-tokens: {} is less than --max-num-seqs {}; each running request computes one",
+                                   settings.max_num_batched_tokens, settings.max_num_seqs));
+  }
+  if (settings.cache_memory_mb && settings.cache_memory_percent) {
+    mistakes.push_back("--cache-memory-mb, --cache-memory-percent: give one of the two");
+  }
+  if (settings.no_auth && !settings.api_keys.empty()) mistakes.push_back("--api-key, --no-auth: give one of the two");
+  if (!is_loopback(settings.host) && settings.api_keys.empty() && !settings.no_auth) {
+    mistakes.push_back(fmt::format("--host: {} can be reached from other machines; give --api-key KEY, or --no-auth", settings.host));
+  }
+}
+
+}  // namespace
+
+std::span<const ServeOption> serve_options() { return kOptions; }
+
+std::vector<std::string> read_serve_options(std::span<const GivenOption> given, ServeSettings& settings) {
+  std::vector<std::string> mistakes;
+  for (const GivenOption& option : given) {
+    const auto row = std::find_if(std::begin(kOptions), std::end(kOptions),
+                                  [&option](const ServeOption& known) { return known.name == option.name; });
+    CHECK(row != std::end(kOptions), "{} is in no row", option.name);
+    if (option.values.size() > 1 && !row->repeatable) {
+      mistakes.push_back(fmt::format("{}: is given {} times", option.name, option.values.size()));
+      continue;
+    }
+    for (const std::string& value : option.values) {
+      const Status status = row->set(value, settings);
+      if (!status.ok()) mistakes.push_back(fmt::format("{}: {}", option.name, status.error().message));
+    }
+  }
+  check_together(given, settings, mistakes);
+  return mistakes;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,65 @@
+// What `slipstream serve` was told. Every option is one row of the table in serve_settings.cc: its name, its help, and how its
+// value is read into one field here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "kernels/kernels.h"
+
+namespace slipstream {
+
+struct ServeSettings {
+  std::string model;  // a folder or a .gguf file
+
+  bool continuous_batching = false;          // false: simple mode, one request at a time
+  uint32_t max_num_seqs = 256;               // with continuous batching
+  uint32_t max_num_batched_tokens = 2048;
+  double max_step_ms = 200;                  // 0: steps are bounded by tokens only
+  uint32_t stream_interval = 1;
+
+  bool use_paged_cache = false;              // always paged: changes nothing, as its help says
+  uint32_t block_tokens = 64;
+  std::optional<uint64_t> cache_memory_mb;
+  std::optional<double> cache_memory_percent;
+  std::optional<uint32_t> max_model_len;
+  bool prefix_cache = true;
+
+  std::string host = "127.0.0.1";
+  uint16_t port = 8000;
+  std::vector<std::string> api_keys;
+  bool no_auth = false;
+  std::string served_model_name;             // "": the model's own
+  std::string chat_template;                 // a file; "": the model's own
+
+  uint32_t threads = 0;                      // 0: as many as processors may be used
+  Isa isa = best_isa();
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+struct ServeOption {
+  std::string_view name;        // "--port"
+  std::string_view value_name;  // "N"; empty: a flag
+  std::string_view group;       // its heading in --help; empty: not shown
+  std::string_view help;
+  bool repeatable = false;
+  Status (*set)(std::string_view value, ServeSettings& settings);  // the error says what was expected, without the name
+};
+std::span<const ServeOption> serve_options();
+
+// An option as it stood on the command line; a flag's value is empty.
+struct GivenOption {
+  std::string name;
+  std::vector<std::string> values;  // one for each time it was given
+};
+
+// Reads them all into `settings` and returns every mistake there is, each one line that names the option.
+std::vector<std::string> read_serve_options(std::span<const GivenOption> given, ServeSettings& settings);
+
+}  // namespace slipstream

@@ -1,0 +1,138 @@
+#include "app/serve_settings.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace slipstream {
+namespace {
+
+struct Outcome {
+  ServeSettings settings;
+  std::vector<std::string> mistakes;
+};
+
+// Options as typed: {"--port", "80"}; a flag's value is "".
+Outcome read(const std::vector<std::pair<std::string, std::string>>& typed) {
+  std::vector<GivenOption> given;
+  for (const auto& [name, value] : typed) {
+    const auto same = std::find_if(given.begin(), given.end(), [&](const auto& option) { return option.name == name; });
+    if (same != given.end()) {
+      same->values.push_back(value);
+    } else {
+      given.push_back({name, {value}});
+    }
+  }
+  Outcome outcome;
+  outcome.mistakes = read_serve_options(given, outcome.settings);
+  return outcome;
+}
+
+using Mistakes = std::vector<std::string>;
+
+TEST(ServeSettings, every_option_changes_its_field) {
+  const Outcome outcome = read({{"--continuous-batching", ""}, {"--max-num-seqs", "8"}, {"--max-num-batched-tokens", "512"},
+                                {"--max-step-ms", "12.5"}, {"--stream-interval", "4"}, {"--use-paged-cache", ""},
+                                {"--paged-cache-block-size", "32"}, {"--cache-memory-mb", "100"}, {"--max-model-len", "999"},
+                                {"--no-prefix-cache", ""}, {"--host", "0.0.0.0"}, {"--port", "0"}, {"--api-key", "a"},
+                                {"--api-key", "b"}, {"--served-model-name", "m"}, {"--chat-template", "t.jinja"},
+                                {"--threads", "3"}, {"--isa", "reference"}, {"--log-level", "debug"}});
+  EXPECT_EQ(outcome.mistakes, Mistakes{});
+  const ServeSettings& s = outcome.settings;
+  EXPECT_TRUE(s.continuous_batching);
+  EXPECT_EQ(s.max_num_seqs, 8u);
+  EXPECT_EQ(s.max_num_batched_tokens, 512u);
+  EXPECT_EQ(s.max_step_ms, 12.5);
+  EXPECT_EQ(s.stream_interval, 4u);
+  EXPECT_TRUE(s.use_paged_cache);
+  EXPECT_EQ(s.block_tokens, 32u);
+  EXPECT_EQ(s.cache_memory_mb, 100u);
+  EXPECT_EQ(s.max_model_len, 999u);
+  EXPECT_FALSE(s.prefix_cache);
+  EXPECT_EQ(s.host, "0.0.0.0");
+  EXPECT_EQ(s.port, 0u);
+  EXPECT_EQ(s.api_keys, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(s.served_model_name, "m");
+  EXPECT_EQ(s.chat_template, "t.jinja");
+  EXPECT_EQ(s.threads, 3u);
+  EXPECT_EQ(s.isa, Isa::kReference);
+  EXPECT_EQ(s.log_level, LogLevel::kDebug);
+  EXPECT_EQ(read({{"--cache-memory-percent", "0.5"}}).settings.cache_memory_percent, 0.5);
+  EXPECT_TRUE(read({{"--no-auth", ""}}).settings.no_auth);
+}
+
+TEST(ServeSettings, every_mistake_is_named_at_once) {
+  const Outcome outcome = read({{"--port", "70000"}, {"--max-step-ms", "soon"}, {"--paged-cache-block-size", "48"}, {"--isa", "neon"}});
+  EXPECT_EQ(outcome.mistakes, (Mistakes{"--port: expected a whole number from 0 to 65535, not '70000'",
+                                        "--max-step-ms: expected milliseconds from 0 to 60000, not 'soon'",
+                                        "--paged-cache-block-size: expected 16, 32, 64, 128 or 256, not '48'",
+                                        "--isa: expected reference or avx2, not 'neon'"}));
+}
+
+TEST(ServeSettings, numbers_are_read_to_their_last_character_and_checked) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> wrong = {
+      {"--port", {"", "8000x", " 8000", "-1", "65536", "1e3", "99999999999999999999"}},
+      {"--max-num-seqs", {"0", "4097"}},
+      {"--max-num-batched-tokens", {"0", "65537"}},
+      {"--stream-interval", {"0", "1.5"}},
+      {"--paged-cache-block-size", {"8", "512", "63", "0"}},
+      {"--cache-memory-mb", {"0", "-5", "x"}},
+      {"--cache-memory-percent", {"0", "1.01", "-0.2", "nan", "20%", "inf"}},
+      {"--max-model-len", {"0"}},
+      {"--max-step-ms", {"-1", "nan", "60001"}},
+      {"--threads", {"0", "1025"}},
+      {"--log-level", {"loud", ""}},
+      {"--host", {""}},
+      {"--api-key", {""}},
+      {"--served-model-name", {""}},
+      {"--chat-template", {""}},
+  };
+  for (const auto& [name, values] : wrong) {
+    for (const std::string& value : values) {
+      Outcome outcome = name == "--max-num-seqs" ? read({{"--continuous-batching", ""}, {name, value}}) : read({{name, value}});
+      ASSERT_EQ(outcome.mistakes.size(), 1u) << name << " '" << value << "'";
+      EXPECT_EQ(outcome.mistakes[0].rfind(name + ": ", 0), 0u) << outcome.mistakes[0];
+    }
+  }
+}
+
+TEST(ServeSettings, an_option_given_twice_is_a_mistake) {
+  EXPECT_EQ(read({{"--port", "1"}, {"--port", "2"}}).mistakes, (Mistakes{"--port: is given 2 times"}));
+}
+
+TEST(ServeSettings, options_of_the_cache_to_come_are_refused_with_not_yet) {
+  for (const char* name : {"--no-memory-aware-cache", "--prefix-cache-size", "--share-cache", "--warm-prompts", "--cache-dir",
+                           "--cache-disk-mb"}) {
+    const Outcome outcome = read({{name, "1"}});
+    ASSERT_EQ(outcome.mistakes.size(), 1u);
+    EXPECT_EQ(outcome.mistakes[0], std::string(name) + ": not yet; a later version will have it");
+  }
+}
+
+TEST(ServeSettings, another_host_needs_a_key_or_no_auth) {
+  for (const char* host : {"127.0.0.1", "127.1.2.3", "localhost", "::1"}) EXPECT_EQ(read({{"--host", host}}).mistakes, Mistakes{});
+  EXPECT_EQ(read({{"--host", "0.0.0.0"}}).mistakes,
+            (Mistakes{"--host: 0.0.0.0 can be reached from other machines; give --api-key KEY, or --no-auth"}));
+  EXPECT_EQ(read({{"--host", "0.0.0.0"}, {"--api-key", "k"}}).mistakes, Mistakes{});
+  EXPECT_EQ(read({{"--host", "0.0.0.0"}, {"--no-auth", ""}}).mistakes, Mistakes{});
+}
+
+TEST(ServeSettings, options_that_contradict_each_other_are_refused) {
+  EXPECT_EQ(read({{"--max-num-seqs", "8"}}).mistakes.size(), 1u);
+  EXPECT_EQ(read({{"--cache-memory-mb", "8"}, {"--cache-memory-percent", "0.1"}}).mistakes.size(), 1u);
+  EXPECT_EQ(read({{"--api-key", "k"}, {"--no-auth", ""}}).mistakes.size(), 1u);
+  EXPECT_EQ(read({{"--continuous-batching", ""}, {"--max-num-batched-tokens", "100"}}).mistakes.size(), 1u);
+  EXPECT_EQ(read({{"--max-num-batched-tokens", "100"}}).mistakes, Mistakes{});  // simple mode: one sequence
+}
+
+TEST(ServeSettings, options_have_one_name_each_and_help_unless_they_are_not_there_yet) {
+  std::set<std::string_view> names;
+  for (const ServeOption& option : serve_options()) {
+    EXPECT_TRUE(names.insert(option.name).second) << option.name;
+    EXPECT_EQ(option.group.empty(), option.help.empty()) << option.name;
+  }
+  EXPECT_LE(names.size(), 40u);  // the budget of STYLE 3
+}
+
+}  // namespace
+}  // namespace slipstream
