@@ -309,17 +309,19 @@ Status Engine::State::check_request(const Request& request) const {
 
 // Counts the request as unfinished and mailed, or says why not; then nothing has changed.
 Status Engine::State::admit_to_queue(uint64_t num_tokens) {
-  if (draining.load()) {
-    return Error{ErrorKind::kUnavailable, "the server is shutting down and takes no new requests", {}, {}};
-  }
+  // Counted before `draining` is read: whoever sets that and then sees none unfinished knows that nobody is between the two.
+  num_unfinished.fetch_add(1);
   const uint64_t requests = num_mailed.fetch_add(1) + 1 + num_waiting.load();
   const uint64_t tokens = num_mailed_tokens.fetch_add(num_tokens) + num_tokens + num_waiting_tokens.load();
-  if (requests <= options.max_waiting_requests && tokens <= options.max_waiting_tokens) {
-    num_unfinished.fetch_add(1);
-    return ok_status();
-  }
+  const bool is_full = requests > options.max_waiting_requests || tokens > options.max_waiting_tokens;
+  const bool is_draining = draining.load();
+  if (!is_full && !is_draining) return ok_status();
+
   num_mailed.fetch_sub(1);
   num_mailed_tokens.fetch_sub(num_tokens);
+  num_unfinished.fetch_sub(1);
+  inbox->wake();  // an ending run() waits for it
+  if (is_draining) return Error{ErrorKind::kUnavailable, "the server is shutting down and takes no new requests", {}, {}};
   return Error{ErrorKind::kOverloaded,
                fmt::format("the queue is full: {} requests of at most {} wait, with {} prompt tokens of at most {}; try again later",
                            requests - 1, options.max_waiting_requests, tokens - num_tokens, options.max_waiting_tokens),
@@ -336,6 +338,10 @@ void Engine::run() {
     if (!step()) state_->inbox->wait();
   }
   state_->end_all();
+  while (!idle()) {  // somebody is in the middle of submit()
+    state_->inbox->wait();
+    state_->end_all();
+  }
 }
 
 void Engine::drain() { state_->draining.store(true); }

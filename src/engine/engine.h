@@ -28,7 +28,7 @@ struct EngineOptions {
   bool prefix_cache = true;
   uint64_t cache_seed = 0;               // drawn at start by who serves strangers: nobody can then make the cache's hashes collide
   uint32_t stream_interval = 1;          // text goes out at the first token, then every so many, and at the end
-  std::vector<TokenId> eos_tokens;
+  std::vector<TokenId> eos_tokens = {};
   uint32_t max_waiting_requests = 4096;  // beyond it submit() says kOverloaded
   uint64_t max_waiting_tokens = 64u << 20;
 };
@@ -76,7 +76,8 @@ class Engine {
   void drain();
   // Any thread. True when nothing runs or waits.
   bool idle() const;
-  // Any thread. run() returns after the current step; answers that have not ended get kError (kUnavailable).
+  // Any thread. run() returns after the current step; answers that have not ended get kError (kUnavailable), and new requests
+  // are refused: when run() has returned, nobody waits for this engine.
   void stop();
 
   EngineStats stats() const;

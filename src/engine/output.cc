@@ -12,27 +12,25 @@ constexpr size_t kMostReserved = 64 << 10;
 }  // namespace
 
 Output::Output(const TokenTable* table, OutputRules rules)
-    : has_text_(table != nullptr),
-      eos_tokens_(rules.eos_tokens),
-      max_tokens_(rules.max_tokens),
-      detokenizer_(table),
-      stops_(std::move(rules.stop)) {
-  if (!has_text_) return;
+    : eos_tokens_(rules.eos_tokens), max_tokens_(rules.max_tokens), stops_(std::move(rules.stop)) {
+  if (table == nullptr) return;
+  detokenizer_.emplace(table);
+  // A byte that is no character becomes U+FFFD, three bytes.
   const size_t most_tokens = size_t{std::min(rules.tokens_per_take, rules.max_tokens)} + 1;
-  // U+FFFD takes 3 bytes for each of at most 3 held back by the detokenizer.
-  text_.reserve(std::min(kMostReserved, most_tokens * std::max(table->longest, 9u)) + stops_.longest());
+  const size_t most_bytes = 3 * (most_tokens * table->longest + Detokenizer::kMaxHeld);
+  text_.reserve(std::min(kMostReserved, most_bytes) + stops_.longest());
 }
 
 std::optional<FinishReason> Output::put(TokenId token) {
   ++num_tokens_;
   const bool ends_turn = std::ranges::find(eos_tokens_, token) != eos_tokens_.end();
   const size_t begin = text_.size();
-  if (has_text_ && !ends_turn) detokenizer_.put(token, text_);
+  if (detokenizer_ && !ends_turn) detokenizer_->put(token, text_);
   if (read_text(begin)) return FinishReason::kStop;
   if (!ends_turn && num_tokens_ < max_tokens_) return std::nullopt;
 
   const size_t end = text_.size();
-  if (has_text_) detokenizer_.finish(text_);
+  if (detokenizer_) detokenizer_->finish(text_);
   if (read_text(end)) return FinishReason::kStop;
   num_held_ = 0;
   return ends_turn ? FinishReason::kStop : FinishReason::kLength;

@@ -49,12 +49,11 @@ class Output {
   bool read_text(size_t begin);
 
   // Constant after construction.
-  bool has_text_ = false;
   std::span<const TokenId> eos_tokens_;
   uint32_t max_tokens_ = 0;
 
   // Engine thread.
-  Detokenizer detokenizer_;
+  std::optional<Detokenizer> detokenizer_;  // none: no text
   StopMatcher stops_;
   std::string text_;
   size_t num_held_ = 0;  // last bytes of text_

@@ -40,45 +40,36 @@ const StepPlan& Scheduler::plan(uint32_t max_rows) {
   CHECK(max_rows >= 1 && max_rows <= options_.max_rows, "{} rows of at most {}", max_rows, options_.max_rows);
   plan_.clear();
   crowded_ = false;
-  // One row is set aside for each answer that is being written, so that a long prompt does not freeze them.
-  auto num_answers = static_cast<uint32_t>(std::ranges::count(running_, 1u, &Sequence::pending));
-  uint32_t rows_left = max_rows;
   for (Sequence& sequence : running_) {  // preempting shortens it at its end only
-    if (rows_left == 0) break;
-    if (sequence.pending() == 1) --num_answers;
-    rows_left -= continue_one(sequence, rows_left - std::min(num_answers, rows_left - 1));
+    if (plan_.num_rows() == max_rows) break;
+    continue_one(sequence, max_rows - plan_.num_rows());
   }
-  uint32_t promised = num_promised();
-  while (rows_left > 0 && admit_one(rows_left, promised)) {
-    rows_left = max_rows - plan_.num_rows();
-    promised += ledger_.blocks_for(running_.back().num_tokens()) - static_cast<uint32_t>(running_.back().table.size());
-  }
+  while (plan_.num_rows() < max_rows && admit_one(max_rows - plan_.num_rows())) {}
   return plan_;
 }
 
-// Plans up to max_rows tokens of a running sequence; how many. None when every free block is gone and nobody is newer: it then
-// keeps what it has and waits for an older one to end.
-uint32_t Scheduler::continue_one(Sequence& sequence, uint32_t max_rows) {
+// Plans up to max_rows tokens of a running sequence. None when every free block is gone and nobody is newer: it then keeps what it
+// has and waits for an older one to end.
+void Scheduler::continue_one(Sequence& sequence, uint32_t max_rows) {
   while (rows_that_fit(sequence) == 0) {
     crowded_ = true;
-    if (&running_.back() == &sequence) return 0;
+    if (&running_.back() == &sequence) return;
     preempt_newest();
   }
   const uint32_t num_rows = std::min({max_rows, sequence.pending(), rows_that_fit(sequence)});
   const bool grown = ledger_.grow(sequence.table, sequence.num_computed + num_rows);
   CHECK(grown, "{} rows did not fit in {} free blocks", num_rows, ledger_.num_free());
   plan_.add(sequence, num_rows);
-  return num_rows;
 }
 
 // Admits the longest waiting sequence if all its tokens fit beside what the running ones still need for theirs.
-bool Scheduler::admit_one(uint32_t max_rows, uint32_t num_promised) {
+bool Scheduler::admit_one(uint32_t max_rows) {
   // Whoever was just sent back must not come back into the blocks it was to leave.
   if (crowded_ || waiting_.empty() || running_.size() >= options_.max_num_seqs) return false;
   Sequence& sequence = waiting_.front();
   const uint32_t num_cached = ledger_.match(sequence.tokens, sequence.extra, sequence.table);
   const uint32_t num_needed = ledger_.blocks_for(sequence.num_tokens()) - static_cast<uint32_t>(sequence.table.size());
-  if (!running_.empty() && num_needed + num_promised > ledger_.num_free()) {
+  if (!running_.empty() && num_needed + num_promised() > ledger_.num_free()) {
     ledger_.release(sequence.table);
     return false;
   }
@@ -89,7 +80,8 @@ bool Scheduler::admit_one(uint32_t max_rows, uint32_t num_promised) {
   }
   num_waiting_tokens_ -= sequence.num_tokens();
   running_.splice(running_.end(), waiting_, sequence.place);
-  return continue_one(sequence, max_rows) > 0;
+  continue_one(sequence, max_rows);
+  return true;
 }
 
 // Blocks that the running sequences will still take for tokens they already have.

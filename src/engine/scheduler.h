@@ -3,7 +3,8 @@
 // Order is age. running_ is oldest first, waiting_ too, and everyone running is older than everyone waiting. A step goes through
 // running_ from the oldest on; who lacks a block sends the *newest* back to wait, at the front of waiting_. So a victim was
 // never planned in this step, and the oldest always goes on: each step takes it at least one token nearer to its end, and
-// every sequence becomes the oldest. That is why the engine cannot get stuck.
+// every sequence becomes the oldest. That is why the engine cannot get stuck. And whoever writes an answer is older than the
+// prompt that is being computed in chunks, so a long prompt gets the rows that the answers leave.
 //
 // Engine thread. Allocates nothing after construction.
 #pragma once
@@ -53,8 +54,8 @@ class Scheduler {
   std::string check() const;
 
  private:
-  uint32_t continue_one(Sequence& sequence, uint32_t max_rows);
-  bool admit_one(uint32_t max_rows, uint32_t num_promised);
+  void continue_one(Sequence& sequence, uint32_t max_rows);
+  bool admit_one(uint32_t max_rows);
   uint32_t num_promised() const;
   uint32_t rows_that_fit(const Sequence& sequence) const;
   void preempt_newest();

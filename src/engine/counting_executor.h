@@ -1,0 +1,60 @@
+// For this room's tests: a model that always says the number after the last one, and writes down what it was given.
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <vector>
+
+#include "model/executor.h"
+#include "text/token_table.h"
+
+namespace slipstream {
+
+class CountingExecutor final : public Executor {
+ public:
+  explicit CountingExecutor(uint32_t vocab_size) : vocab_size_(vocab_size), logits_(size_t{max_slices()} * vocab_size) {}
+
+  Logits run(const StepInput& input) override {
+    ++num_runs;
+    slices.assign(input.slices.begin(), input.slices.end());
+    finite_.assign(input.slices.size(), 1);
+    if (failing_slice) finite_[*failing_slice] = 0;
+    uint32_t num_logits = 0;
+    for (const StepSlice& slice : input.slices) {
+      if (!slice.wants_logits) continue;
+      float* row = &logits_[size_t{num_logits++} * vocab_size_];
+      std::fill_n(row, vocab_size_, 0.0f);
+      row[(input.tokens[slice.first_row + slice.num_rows - 1] + 1) % vocab_size_] = 1000.0f;
+    }
+    if (clock_ns != nullptr) clock_ns->fetch_add(1'000'000 * input.tokens.size());
+    return {{logits_.data(), num_logits, vocab_size_, vocab_size_}, finite_};
+  }
+  uint32_t vocab_size() const override { return vocab_size_; }
+  uint32_t max_rows() const override { return 4096; }
+  uint32_t max_slices() const override { return 64; }
+
+  uint64_t num_runs = 0;
+  std::vector<StepSlice> slices;               // of the last run
+  std::optional<uint32_t> failing_slice;       // not finite, in every run
+  std::atomic<uint64_t>* clock_ns = nullptr;   // a row takes a millisecond of it
+
+ private:
+  const uint32_t vocab_size_;
+  std::vector<float> logits_;
+  std::vector<uint8_t> finite_;
+};
+
+// Token t is the letter 'a' + t.
+inline TokenTable letter_table(uint32_t vocab_size) {
+  TokenTable table;
+  for (uint32_t token = 0; token < vocab_size; ++token) {
+    table.begins.push_back(token);
+    table.bytes.push_back(static_cast<char>('a' + token));
+    table.special.push_back(0);
+  }
+  table.begins.push_back(vocab_size);
+  table.longest = 1;
+  return table;
+}
+
+}  // namespace slipstream
