@@ -70,7 +70,8 @@ uint32_t avx2_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t k
     const __m256 x = _mm256_loadu_ps(from);
     const __m256 beyond = _mm256_cmp_ps(_mm256_andnot_ps(sign, x), limit, _CMP_GT_OQ);
     clamped += static_cast<uint32_t>(__builtin_popcount(static_cast<uint32_t>(_mm256_movemask_ps(beyond))));
-    const __m256 inside = _mm256_min_ps(_mm256_max_ps(x, _mm256_xor_ps(limit, sign)), limit);
+    // The second operand is the result where one is NaN: a NaN stays one, and its row is found out later.
+    const __m256 inside = _mm256_min_ps(limit, _mm256_max_ps(_mm256_xor_ps(limit, sign), x));
     return _mm256_cvtps_ph(inside, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   };
   for (uint32_t d = 0; d < kv.head_dim; d += 8) {

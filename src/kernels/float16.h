@@ -32,12 +32,13 @@ static inline float widen_fp16(uint16_t bits) {
   return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
 }
 
-// |value| <= 65504 after clamping by the caller; denormals of fp16 are kept.
+// To nearest even; denormals of fp16 are kept, what is beyond its range becomes infinity, a NaN stays one.
 static inline uint16_t narrow_fp16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (bits >> 16) & 0x8000;
   const uint32_t magnitude = bits & 0x7fffffff;
-  if (magnitude >= 0x47800000) return static_cast<uint16_t>(sign | 0x7c00);  // >= 65536, infinity, NaN
+  if (magnitude > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00);
+  if (magnitude >= 0x47800000) return static_cast<uint16_t>(sign | 0x7c00);  // >= 65536
   if (magnitude < 0x33000000) return static_cast<uint16_t>(sign);            // < 2^-25: to zero
   if (magnitude >= 0x38800000) {                                             // >= 2^-14: normal
     const uint32_t shifted = magnitude - (112u << 23);

@@ -1,10 +1,21 @@
 #include "kernels/kernels.h"
 
+#include <cpuid.h>
+
 #include "base/check.h"
 #include "kernels/fixed_arithmetic.h"
 #include "kernels/isa_kernels.h"
 
 namespace slipstream {
+namespace {
+
+// clang 14 does not know the name for __builtin_cpu_supports.
+bool has_f16c() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
+}  // namespace
 
 std::string_view isa_name(Isa isa) {
   switch (isa) {
@@ -24,8 +35,7 @@ std::optional<Isa> isa_from_name(std::string_view name) {
 bool isa_supported(Isa isa) {
   switch (isa) {
     case Isa::kReference: return true;
-    case Isa::kAvx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    case Isa::kAvx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   }
   return false;
 }

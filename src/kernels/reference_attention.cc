@@ -24,7 +24,7 @@ bool write_element(std::byte* to, size_t index, float value, bool fp32) {
   }
   const float clamped = value > kFp16Max ? kFp16Max : value < -kFp16Max ? -kFp16Max : value;
   reinterpret_cast<uint16_t*>(to)[index] = narrow_fp16(clamped);
-  return magnitude_bits(value) > magnitude_bits(kFp16Max);
+  return value > kFp16Max || value < -kFp16Max;
 }
 
 // The softmax of one segment, not yet divided: maximum, sum, and the weighted V.
