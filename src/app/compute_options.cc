@@ -1,9 +1,10 @@
 #include "app/compute_options.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <CLI/CLI.hpp>
+
+#include "base/processors.h"
 
 namespace slipstream {
 
@@ -21,12 +22,7 @@ void ComputeOptions::add_to(CLI::App& command) {
       ->capture_default_str();
 }
 
-uint32_t ComputeOptions::threads() const {
-  if (num_threads != 0) return num_threads;
-  cpu_set_t cores;
-  if (::sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;  // more cores than a cpu_set_t has
-  return static_cast<uint32_t>(CPU_COUNT(&cores));
-}
+uint32_t ComputeOptions::threads() const { return num_threads != 0 ? num_threads : usable_processors(); }
 
 Result<CpuExecutorOptions> ComputeOptions::executor_options() const {
   CpuExecutorOptions options;

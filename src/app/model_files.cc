@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "app/progress_bar.h"
+#include "base/clock.h"
 #include "files/gguf.h"
 #include "files/quoted.h"
 #include "files/text_file.h"
@@ -120,12 +122,13 @@ Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const 
 
 LoadProgress terminal_progress(std::string label) {
   if (::isatty(STDERR_FILENO) == 0) return {};
-  return [label = std::move(label), shown = uint64_t{101}](uint64_t done, uint64_t total) mutable {
-    const uint64_t percent = total == 0 ? 100 : done * 100 / total;
-    if (percent == shown) return;
-    shown = percent;
-    const std::string bar(percent / 4, '#');
-    fmt::print(stderr, "\r{} [{:<25}] {:3} %{}", label, bar, percent, percent == 100 ? "\n" : "");
+  return [label = std::move(label), clock = Clock::real(), start = Clock::real().now_s(), shown = uint64_t{0}](
+             uint64_t done, uint64_t total) mutable {
+    constexpr uint64_t kStepBytes = 2'000'000;
+    if (done < total && done < shown + kStepBytes) return;
+    shown = done;
+    // The rest of the line before may be longer: erased to its end.
+    fmt::print(stderr, "\r{}\x1b[K{}", progress_line(label, done, total, clock.now_s() - start), done >= total ? "\n" : "");
     std::fflush(stderr);
   };
 }

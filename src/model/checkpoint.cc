@@ -21,7 +21,7 @@ Result<Checkpoint> open_file(const std::string& path) {
 
 }  // namespace
 
-std::string Checkpoint::display_name() const {
+std::string model_display_name(const std::string& path) {
   std::filesystem::path name = std::filesystem::absolute(path).lexically_normal();
   if (!name.has_filename()) name = name.parent_path();  // "folder/"
   if (name.extension() == ".gguf") name = name.stem();

@@ -12,6 +12,9 @@
 
 namespace slipstream {
 
+// The folder's or the file's own name, without ".gguf": what the API calls the model by default.
+std::string model_display_name(const std::string& path);
+
 // Opened and checked; no weight is read yet.
 struct Checkpoint {
   std::string path;
@@ -20,8 +23,7 @@ struct Checkpoint {
   TensorNames names = TensorNames::kHuggingFace;  // kGguf: the path is a file, else a folder
   GgufMetadata metadata;                          // of a GGUF file: its tokenizer and template are in there; else empty
 
-  // The folder's or the file's own name, without ".gguf": what the API calls the model by default.
-  std::string display_name() const;
+  std::string display_name() const { return model_display_name(path); }
 };
 
 // Errors begin with the path and are one line: what, where, what was expected.

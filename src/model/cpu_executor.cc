@@ -156,6 +156,10 @@ uint64_t kv_block_bytes(const ModelConfig& config, uint32_t block_tokens, Activa
   return kv_shape(config, 1, block_tokens, activations).block_bytes();
 }
 
+uint64_t executor_workspace_bytes(const ModelConfig& config, const CpuExecutorOptions& options, uint32_t num_threads) {
+  return Workspace::bytes(config, kernels_for(options.isa), workspace_limits(options, num_threads));
+}
+
 Result<std::unique_ptr<CpuExecutor>> CpuExecutor::make(const ModelConfig& config, const Weights& weights, ThreadPool& pool,
                                                        const CpuExecutorOptions& options) {
   CHECK(options.max_rows > 0 && options.max_slices > 0 && options.num_blocks > 0 && options.max_context > 0);

@@ -32,6 +32,9 @@ struct CpuExecutorOptions {
 // Bytes of KV that one block takes (all layers, K and V).
 uint64_t kv_block_bytes(const ModelConfig& config, uint32_t block_tokens, ActivationMode activations);
 
+// Bytes that CpuExecutor::make() takes besides the KV blocks: for planning how many of them there can be.
+uint64_t executor_workspace_bytes(const ModelConfig& config, const CpuExecutorOptions& options, uint32_t num_threads);
+
 class CpuExecutor final : public Executor {
  public:
   // config, weights and pool outlive it. Error: the memory cannot be had.

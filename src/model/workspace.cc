@@ -60,11 +60,16 @@ void lay_out(Workspace& work, Layout& layout, const ModelConfig& config, const K
 
 }  // namespace
 
-Result<Workspace> Workspace::make(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits, ThreadPool& pool) {
+uint64_t Workspace::bytes(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits) {
   Workspace work;
   Layout measure(nullptr);
   lay_out(work, measure, config, kernels, limits);
-  ASSIGN_OR_RETURN(work.memory, Arena::make(measure.used()));
+  return measure.used();
+}
+
+Result<Workspace> Workspace::make(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits, ThreadPool& pool) {
+  Workspace work;
+  ASSIGN_OR_RETURN(work.memory, Arena::make(bytes(config, kernels, limits)));
   Layout layout(work.memory.data());
   lay_out(work, layout, config, kernels, limits);
 

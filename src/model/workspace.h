@@ -23,6 +23,8 @@ struct WorkspaceLimits {
 
 // All [rows, ...] with rows = pass_rows. A name is used for one thing at a time; what overlaps says so.
 struct Workspace {
+  // What make() would take.
+  static uint64_t bytes(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits);
   // Error: the system refuses the memory. Touches all of it, with every thread of the pool.
   static Result<Workspace> make(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits, ThreadPool& pool);
 
