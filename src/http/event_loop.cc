@@ -108,7 +108,7 @@ void raise_descriptor_limit() {
 
 }  // namespace
 
-Result<Listener> Listener::listen(EventLoop& loop, const std::string& host, uint16_t port) {
+Result<Listener> Listener::listen(EventLoop& loop, const std::string& host, uint16_t port, uint32_t send_buffer_bytes) {
   raise_descriptor_limit();
   error_code error;
   tcp::resolver resolver(loop.impl().context);
@@ -122,6 +122,8 @@ Result<Listener> Listener::listen(EventLoop& loop, const std::string& host, uint
   auto impl = std::make_unique<Impl>(loop.impl().context);
   impl->acceptor.open(endpoint.protocol(), error);
   if (!error) impl->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  error_code ignored;  // accepted sockets inherit the size; where it cannot be had the kernel's own is bounded too
+  impl->acceptor.set_option(asio::socket_base::send_buffer_size(static_cast<int>(send_buffer_bytes)), ignored);
   if (!error) impl->acceptor.bind(endpoint, error);
   if (!error) impl->acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) {

@@ -84,8 +84,9 @@ class Socket {
 
 class Listener {
  public:
-  // port 0: any free one. Error: the name is no address here, or the port is taken.
-  static Result<Listener> listen(EventLoop& loop, const std::string& host, uint16_t port);
+  // port 0: any free one. send_buffer_bytes: what the kernel holds for a slow reader of a connection. Error: the name is no
+  // address here, or the port is taken.
+  static Result<Listener> listen(EventLoop& loop, const std::string& host, uint16_t port, uint32_t send_buffer_bytes);
   ~Listener();
   Listener(Listener&&) noexcept;
   Listener& operator=(Listener&&) noexcept;

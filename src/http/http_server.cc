@@ -136,7 +136,7 @@ HttpServer::HttpServer(std::unique_ptr<State> state) : state_(std::move(state)) 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, Clock clock) {
   CHECK(options.handler && options.write_refusal, "an HTTP server needs a handler and words of refusal");
   auto loop = std::make_unique<EventLoop>();
-  ASSIGN_OR_RETURN(Listener listener, Listener::listen(*loop, options.host, options.port));
+  ASSIGN_OR_RETURN(Listener listener, Listener::listen(*loop, options.host, options.port, options.limits.send_buffer_bytes));
   auto state = std::make_unique<State>(std::move(options), std::move(listener), std::move(loop), clock);
   State* const io = state.get();
   start_detached(io->accept_connections());
