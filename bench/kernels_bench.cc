@@ -1,0 +1,306 @@
+// The kernels' speed beside the machine's limits, all measured in one run:
+//
+//   kernels_bench [matmul] [attention] [rowwise] [threads=2] [isa=avx2] [rows=1,2,4] [mib=512]
+//
+// Weights are random bytes (zeros run faster), many matrices in turn, `mib` in all, so that they come from memory and not
+// from a cache. matmul: GB/s of weights as packed with its share of a plain read, 10^12 operations a second with their share
+// of what the inner instructions alone can do. Shares are what to compare: a shared machine drifts by 10 % and more.
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <string_view>
+
+#include "base/float_mode.h"
+#include "base/memory.h"
+#include "kernels/packed_block.h"
+#include "kernels/random_matrices.h"
+#include "machine_limits.h"
+
+namespace slipstream {
+namespace {
+
+struct Options {
+  bool matmul = false, attention = false, rowwise = false;
+  uint32_t threads = 2;
+  size_t mib = 512;
+  Isa isa = best_isa();
+  std::vector<uint32_t> rows = {1, 2, 3, 4, 6, 8, 16, 32, 64, 256};
+};
+
+struct Bench {
+  const Options& options;
+  const Kernels& kernels;
+  ThreadPool& pool;
+  std::span<std::byte> memory;
+  double pair_tops;
+  double fma_tops;
+};
+
+// -- matmul --------------------------------------------------------------------------------------------------------------
+struct Weights {
+  const char* name;
+  MatrixFormat format;
+};
+
+// Random values everywhere, then sane scales: random bits would be infinities and NaNs.
+void fill_matrices(const Bench& bench, const MatrixFormat& format, size_t matrix_bytes) {
+  Random random(1);
+  std::span<std::byte> first = bench.memory.first(matrix_bytes);
+  for (size_t i = 0; i + 8 <= first.size(); i += 8) {
+    const uint64_t bits = random.bits();
+    std::memcpy(first.data() + i, &bits, 8);
+  }
+  const auto put = [&](std::byte* to, ScaleType type) {
+    const float value = random.uniform(0.005f, 0.015f);
+    const uint16_t bits = type == ScaleType::kBf16 ? narrow_bf16(value) : narrow_fp16(value);
+    type == ScaleType::kFp32 ? std::memcpy(to, &value, 4) : std::memcpy(to, &bits, 2);
+  };
+  if (format.quantised()) {
+    const BlockLayout layout = block_layout(format);
+    for (size_t block = 0; block < matrix_bytes; block += layout.block_bytes) {
+      for (size_t i = layout.value_bytes; i < layout.block_bytes; i += scale_bytes(format.scales)) put(first.data() + block + i, format.scales);
+    }
+  } else {
+    const ScaleType type = format.type == WeightType::kBf16 ? ScaleType::kBf16 : format.type == WeightType::kFp16 ? ScaleType::kFp16 : ScaleType::kFp32;
+    for (size_t i = 0; i < matrix_bytes; i += type == ScaleType::kFp32 ? 4 : 2) put(first.data() + i, type);
+  }
+  for (size_t i = matrix_bytes; i + matrix_bytes <= bench.memory.size(); i += matrix_bytes) {
+    std::memcpy(bench.memory.data() + i, first.data(), matrix_bytes);
+  }
+}
+
+// Seconds for one matrix with `rows` rows; quantising the activations is not counted.
+double time_matmul(const Bench& bench, const MatrixFormat& format, uint32_t outputs, uint32_t inputs, uint32_t rows) {
+  Random random(2);
+  const std::vector<float> x = random_rows(rows, inputs, random);
+  const Matrix<const float> input{x.data(), rows, inputs, inputs};
+  AlignedBytes quantised(bench.kernels.quantised_bytes(rows, inputs));
+  std::vector<uint8_t> finite(rows, 1);
+  {
+    FloatModeScope mode;
+    bench.kernels.quantise(input, {0, rows}, quantised.data(), finite.data());
+  }
+  const size_t scratch_bytes = round_up(matmul_scratch_bytes(rows, inputs), 4096);
+  AlignedBytes scratch(scratch_bytes * bench.options.threads);
+  std::vector<float> y(static_cast<size_t>(rows) * (outputs + 16));
+  const size_t bytes = packed_bytes(format, outputs, inputs);
+  const size_t num_matrices = bench.memory.size() / bytes;
+  size_t next = 0;
+  // One matrix or more a run: about a millisecond.
+  const double operations = 2.0 * outputs * inputs * rows;
+  const size_t each = std::clamp<size_t>(static_cast<size_t>(0.001 / std::max(bytes / 25e9, operations / 0.2e12)), 1, num_matrices);
+  const double seconds = shortest_seconds(rows > 16 ? 8 : 40, [&](int) {
+    for (size_t i = 0; i < each; ++i, next = (next + 1) % num_matrices) {
+      const PackedMatrix w{format, outputs, inputs, bench.memory.data() + next * bytes};
+      bench.pool.run([&](uint32_t thread) {
+        bench.kernels.matmul(w, {input, quantised.data()}, split(w.num_panels(), thread, bench.options.threads),
+                             {y.data(), rows, outputs, outputs + 16}, scratch.data() + thread * scratch_bytes);
+      });
+    }
+  });
+  return seconds / static_cast<double>(each);
+}
+
+void run_matmul(const Bench& bench) {
+  const Weights weights[] = {
+      {"4 bits g64 bf16", {WeightType::kUnsigned, 4, 64, ScaleType::kBf16}},
+      {"8 bits g64 bf16", {WeightType::kUnsigned, 8, 64, ScaleType::kBf16}},
+      {"Q4_1 (4 bits g32 fp16)", {WeightType::kUnsigned, 4, 32, ScaleType::kFp16}},
+      {"Q8_0 (signed 8 bits g32 fp16)", {WeightType::kSigned, 8, 32, ScaleType::kFp16}},
+      {"4 bits g128 bf16", {WeightType::kUnsigned, 4, 128, ScaleType::kBf16}},
+      {"bf16", {WeightType::kBf16, 16, 0, ScaleType::kFp32}},
+      {"fp16", {WeightType::kFp16, 16, 0, ScaleType::kFp32}},
+  };
+  const std::pair<uint32_t, uint32_t> shapes[] = {{8192, 2048}, {1536, 576}};
+  for (const auto& [outputs, inputs] : shapes) {
+    for (const Weights& w : weights) {
+      if (w.format.quantised() && inputs % w.format.group != 0) continue;
+      const size_t bytes = packed_bytes(w.format, outputs, inputs);
+      fill_matrices(bench, w.format, bytes);
+      const double read = read_bandwidth(bench.pool, bench.memory);
+      const double peak = w.format.quantised() ? bench.pair_tops : bench.fma_tops;
+      fmt::print("{} {}x{}: plain read {:.1f} GB/s, instructions {:.3f} TOPS\n", w.name, outputs, inputs, read, peak);
+      for (uint32_t rows : bench.options.rows) {
+        const double seconds = time_matmul(bench, w.format, outputs, inputs, rows);
+        const double gb = static_cast<double>(bytes) / seconds * 1e-9, tops = 2.0 * outputs * inputs * rows / seconds * 1e-12;
+        const double limit = std::max(static_cast<double>(bytes) / (read * 1e9), 2.0 * outputs * inputs * rows / (peak * 1e12));
+        fmt::print("  M {:4}  {:8.1f} us  {:5.1f} GB/s ({:3.0f} % of read)  {:6.3f} TOPS ({:3.0f} % of instructions)  limit/time {:.2f}\n", rows,
+                   seconds * 1e6, gb, gb / read * 100, tops, tops / peak * 100, limit / seconds);
+      }
+    }
+  }
+}
+
+// -- attention -----------------------------------------------------------------------------------------------------------
+// Sequences of `context` tokens whose blocks lie in random order in all of the memory.
+struct AttentionShape {
+  uint32_t head_dim, kv_heads, group, context;
+};
+
+struct KvPool {
+  KvView view;
+  std::vector<uint32_t> table;
+  size_t head_bytes;
+
+  KvPool(const Bench& bench, const AttentionShape& shape) {
+    constexpr uint32_t kBlock = 64;
+    head_bytes = size_t{kBlock} * shape.head_dim * 2 * 2;
+    const size_t block_bytes = head_bytes * shape.kv_heads;
+    view = {bench.memory.data(), block_bytes, head_bytes, kBlock, shape.head_dim, false};
+    Random random(3);
+    for (size_t i = 0; i < bench.memory.size() / 2; ++i) {
+      const uint16_t bits = narrow_fp16(random.uniform(-1, 1));
+      std::memcpy(bench.memory.data() + i * 2, &bits, 2);
+    }
+    for (uint32_t i = 0; i < bench.memory.size() / block_bytes; ++i) table.push_back(i);
+    for (size_t i = table.size(); i > 1; --i) std::swap(table[i - 1], table[random.below(static_cast<uint32_t>(i))]);
+  }
+};
+
+void run_decode(const Bench& bench, const AttentionShape& shape, const KvPool& kv) {
+  constexpr uint32_t kAtOnce = 4;  // sequences a run
+  const uint32_t blocks = (shape.context + 63) / 64;
+  const uint32_t sequences = static_cast<uint32_t>(kv.table.size() / blocks);
+  const uint32_t width = shape.kv_heads * shape.group * shape.head_dim;
+  const std::vector<float> q(width, 0.3f);
+  std::vector<float> out(static_cast<size_t>(width) * bench.options.threads);
+  AlignedBytes scratch(bench.options.threads * (round_up(attention_scratch_bytes(shape.group, shape.head_dim, shape.context), 4096)));
+  const size_t scratch_bytes = round_up(attention_scratch_bytes(shape.group, shape.head_dim, shape.context), 4096);
+  const double seconds = shortest_seconds(30, [&](int run) {
+    bench.pool.run([&](uint32_t thread) {
+      for (uint32_t item = thread; item < kAtOnce * shape.kv_heads; item += bench.options.threads) {
+        const uint32_t sequence = (item / shape.kv_heads + run * kAtOnce) % sequences, head = item % shape.kv_heads;
+        const uint32_t part = shape.group * shape.head_dim;
+        const AttentionSlice slice{kv.table.data() + static_cast<size_t>(sequence) * blocks, shape.context - 1, 1};
+        bench.kernels.attention(kv.view, slice, head, shape.group, {0, 1}, {q.data() + head * part, 1, part, width},
+                                {out.data() + static_cast<size_t>(thread) * width + head * part, 1, part, width},
+                                scratch.data() + thread * scratch_bytes);
+      }
+    });
+  });
+  const double bytes = static_cast<double>(kAtOnce) * blocks * kv.head_bytes * shape.kv_heads;
+  const double read = read_bandwidth(bench.pool, bench.memory);
+  fmt::print("decode  head_dim {:3} group {} context {}: {:5.1f} GB/s of KV ({:3.0f} % of a plain read of {:.1f})\n", shape.head_dim, shape.group,
+             shape.context, bytes / seconds * 1e-9, bytes / seconds * 1e-7 / read, read);
+}
+
+void run_prompt(const Bench& bench, const AttentionShape& shape, const KvPool& kv) {
+  const uint32_t width = shape.kv_heads * shape.group * shape.head_dim, part = shape.group * shape.head_dim;
+  const std::vector<float> q(static_cast<size_t>(width) * shape.context, 0.3f);
+  std::vector<float> out(q.size());
+  const size_t scratch_bytes = round_up(attention_scratch_bytes(shape.group, shape.head_dim, shape.context), 4096);
+  AlignedBytes scratch(bench.options.threads * scratch_bytes);
+  const AttentionSlice slice{kv.table.data(), 0, shape.context};
+  const double seconds = shortest_seconds(5, [&](int) {
+    bench.pool.run([&](uint32_t thread) {
+      for (uint32_t item = thread; item < shape.context / 16 * shape.kv_heads; item += bench.options.threads) {
+        const uint32_t head = item % shape.kv_heads, row = item / shape.kv_heads * 16;
+        bench.kernels.attention(kv.view, slice, head, shape.group, {row, row + 16}, {q.data() + head * part, shape.context, part, width},
+                                {out.data() + head * part, shape.context, part, width}, scratch.data() + thread * scratch_bytes);
+      }
+    });
+  });
+  const double operations = 2.0 * shape.head_dim * shape.group * shape.kv_heads * shape.context * (shape.context + 1.0);
+  fmt::print("prompt  head_dim {:3} group {} context {}: {:6.3f} TFLOP/s of the triangle ({:3.0f} % of FMA)\n", shape.head_dim, shape.group,
+             shape.context, operations / seconds * 1e-12, operations / seconds * 1e-10 / bench.fma_tops);
+}
+
+void run_attention(const Bench& bench) {
+  const AttentionShape shapes[] = {{64, 3, 3, 2048}, {64, 8, 4, 2048}, {128, 8, 1, 2048}, {128, 8, 2, 2048}, {128, 8, 4, 2048}, {128, 4, 8, 2048}};
+  for (const AttentionShape& shape : shapes) {
+    const KvPool kv(bench, shape);
+    run_decode(bench, shape, kv);
+    run_prompt(bench, shape, kv);
+  }
+}
+
+// -- row by row ------------------------------------------------------------------------------------------------------------
+void run_rowwise(const Bench& bench) {
+  FloatModeScope mode;
+  for (uint32_t n : {576u, 2048u, 8192u}) {
+    Random random(4);
+    const std::vector<float> x = random_rows(1, n, random), y = random_rows(1, n, random);
+    std::vector<float> out(n);
+    AlignedBytes quantised(bench.kernels.quantised_bytes(1, n));
+    uint8_t finite = 1;
+    constexpr int kTimes = 500;
+    const auto time = [&](const char* name, auto&& work) {
+      const double seconds = shortest_seconds(20, [&](int) {
+        for (int i = 0; i < kTimes; ++i) work();
+      });
+      fmt::print("{:10} {:5}: {:.2f} us\n", name, n, seconds / kTimes * 1e6);
+    };
+    time("rms_norm", [&] { bench.kernels.rms_norm(x.data(), y.data(), 1e-5f, n, out.data()); });
+    time("quantise", [&] { bench.kernels.quantise({x.data(), 1, n, n}, {0, 1}, quantised.data(), &finite); });
+    time("swiglu", [&] { bench.kernels.swiglu(x.data(), y.data(), n, out.data()); });
+    time("add", [&] { bench.kernels.add(out.data(), y.data(), n); });
+    time("rope", [&] { bench.kernels.rope(out.data(), x.data(), y.data(), n); });
+  }
+}
+
+// -- arguments -----------------------------------------------------------------------------------------------------------
+bool read_number(std::string_view text, size_t& value) {
+  return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
+}
+
+bool read_option(std::string_view argument, Options& options) {
+  if (argument == "matmul") return options.matmul = true;
+  if (argument == "attention") return options.attention = true;
+  if (argument == "rowwise") return options.rowwise = true;
+  const size_t equals = argument.find('=');
+  if (equals == std::string_view::npos) return false;
+  const std::string_view name = argument.substr(0, equals);
+  std::string_view value = argument.substr(equals + 1);
+  size_t number = 0;
+  if (name == "isa") {
+    const std::optional<Isa> isa = isa_from_name(value);
+    if (!isa || !isa_supported(*isa)) return false;
+    options.isa = *isa;
+    return true;
+  }
+  if (name == "rows") {
+    options.rows.clear();
+    while (!value.empty() && read_number(value, number)) {
+      options.rows.push_back(static_cast<uint32_t>(number));
+      const size_t comma = value.find(',');
+      value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
+    }
+    return !options.rows.empty();
+  }
+  if (!read_number(value, number) || number == 0) return false;
+  if (name == "threads") options.threads = static_cast<uint32_t>(number);
+  else if (name == "mib") options.mib = number;
+  else return false;
+  return true;
+}
+
+int run(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    if (read_option(argv[i], options)) continue;
+    fmt::print(stderr, "not understood: {}\n", argv[i]);
+    return 2;
+  }
+  const bool all = !options.matmul && !options.attention && !options.rowwise;
+  Result<Arena> arena = Arena::make(options.mib << 20);
+  if (!arena) {
+    fmt::print(stderr, "{} MiB cannot be had\n", options.mib);
+    return 1;
+  }
+  ThreadPool pool(options.threads);
+  const Bench bench{options, kernels_for(options.isa), pool, {arena->data(), arena->size()}, pair_peak(pool), fma_peak(pool)};
+  fmt::print("{} threads, {}: vpmaddwd + vpaddd {:.3f} TOPS, fp32 FMA {:.3f} TFLOP/s\n", options.threads, isa_name(options.isa), bench.pair_tops,
+             bench.fma_tops);
+  if (all || options.matmul) run_matmul(bench);
+  if (all || options.attention) run_attention(bench);
+  if (all || options.rowwise) run_rowwise(bench);
+  return 0;
+}
+
+}  // namespace
+}  // namespace slipstream
+
+int main(int argc, char** argv) { return slipstream::run(argc, argv); }
