@@ -1,7 +1,7 @@
 //! Methods of str, and filters and tests that see text as Python does. What is not here is minijinja's own or its pycompat's.
 
 use crate::python_text::str_of;
-use minijinja::value::{from_args, Value, ValueKind};
+use minijinja::value::{from_args, Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 /// str.isspace: Unicode white space, and the separators U+001C to U+001F that only Python counts.
@@ -179,7 +179,7 @@ fn title(text: &str) -> String {
 }
 
 fn is_iterable(value: &Value) -> bool {
-    value.is_undefined() || value.as_str().is_some() || value.try_iter().is_ok()
+    value.is_undefined() || value.as_str().is_some() || (!value.is_none() && value.try_iter().is_ok())
 }
 
 /// Jinja's tests ask what Python can do with a value: a str has a length and items too.
@@ -191,9 +191,67 @@ fn is_number(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Number | ValueKind::Bool)
 }
 
+/// int(value), or the default where Python could not.
+fn to_int(value: &Value, default: Option<Value>) -> Value {
+    let default = default.unwrap_or(Value::from(0));
+    match value.as_str().map(str::trim) {
+        Some(text) => match (text.parse::<i128>(), text.parse::<f64>()) {
+            (Ok(number), _) => Value::from(number),
+            (_, Ok(number)) if number.is_finite() => Value::from(number as i128),
+            _ => default,
+        },
+        None if value.kind() == ValueKind::Bool => Value::from(i64::from(value.is_true())),
+        None if value.is_integer() => value.clone(),
+        None => match f64::try_from(value.clone()) {
+            Ok(number) if number.is_finite() => Value::from(number as i128),
+            _ => default,
+        },
+    }
+}
+
+fn to_float(value: &Value, default: Option<Value>) -> Value {
+    let parsed = match value.as_str() {
+        Some(text) => text.trim().parse::<f64>().ok(),
+        None if value.kind() == ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
+        None => f64::try_from(value.clone()).ok(),
+    };
+    parsed.map_or(default.unwrap_or(Value::from(0.0)), Value::from)
+}
+
+/// Jinja's indent: every line but the first, empty ones not; line ends become "\n".
+fn indent(text: &str, args: Rest<Value>) -> Result<String, Error> {
+    let (width, first, blank, kwargs): (Option<Value>, Option<bool>, Option<bool>, Kwargs) = from_args(&args.0)?;
+    let width = match width {
+        Some(width) => width,
+        None => kwargs.get::<Option<Value>>("width")?.unwrap_or(Value::from(4)),
+    };
+    let first = first.map_or_else(|| kwargs.get::<Option<bool>>("first"), |first| Ok(Some(first)))?.unwrap_or(false);
+    let blank = blank.map_or_else(|| kwargs.get::<Option<bool>>("blank"), |blank| Ok(Some(blank)))?.unwrap_or(false);
+    kwargs.assert_all_used()?;
+    let indention = match width.as_str() {
+        Some(text) => text.to_string(),
+        None => " ".repeat(width.as_usize().unwrap_or(0).min(1 << 16)),
+    };
+    let mut out = if first { indention.clone() } else { String::new() };
+    for (index, line) in split_lines(&format!("{text}\n"), false).iter().enumerate() {
+        let line = line.as_str().unwrap_or("");
+        if index > 0 {
+            out.push('\n');
+            if blank || !line.is_empty() {
+                out.push_str(&indention);
+            }
+        }
+        out.push_str(line);
+    }
+    Ok(out)
+}
+
 pub fn install(environment: &mut Environment) {
     environment.set_unknown_method_callback(method);
     environment.add_filter("tojson", crate::python_text::tojson);
+    environment.add_filter("int", to_int);
+    environment.add_filter("float", to_float);
+    environment.add_filter("indent", indent);
     environment.add_filter("string", |value: &Value| str_of(value));
     environment.add_filter("trim", |value: &Value, chars: Option<Value>| -> Result<String, Error> {
         Ok(strip(&str_of(value)?, optional_text(&chars)?, true, true).to_string())

@@ -1,7 +1,8 @@
 //! What a request gives a template: messages, tools and further variables as JSON, brought into the form templates expect.
 //!
-//! As the client sent it, with two changes. Text parts become one string where the template knows only strings. A tool call's
-//! `arguments`, which the API sends as JSON in a string, become the object they spell, as Hugging Face's templates want it.
+//! As apply_chat_template does (transformers 5.24): a message's fields that are null are dropped, and what a model thought goes under
+//! each of the names it has. Two changes of ours: text parts become one string where the template knows only strings, and a tool
+//! call's `arguments`, which the API sends as JSON in a string, become the object they spell, as these templates want it.
 
 use crate::limits::MAX_TEMPLATE_INPUT_BYTES;
 use crate::Outcome;
@@ -57,6 +58,7 @@ impl TemplateInput {
 
     pub fn adapt(&mut self, parts: PartsSupport) -> Outcome<()> {
         for message in self.messages.as_array_mut().into_iter().flatten() {
+            drop_nulls_and_alias(message);
             let supported = parts.of(message.get("role").and_then(Value::as_str).unwrap_or(""));
             if let Some(content) = message.get_mut("content") {
                 flatten(content, supported)?;
@@ -74,12 +76,12 @@ impl TemplateInput {
         Ok(())
     }
 
-    /// Messages whose content is null or absent get "" : the second try, for templates that cannot look into nothing.
+    /// Messages without content get "" : the second try, for templates that cannot look into nothing.
     pub fn fill_empty_contents(&mut self) -> bool {
         let mut any = false;
         for message in self.messages.as_array_mut().into_iter().flatten() {
             if let Some(fields) = message.as_object_mut() {
-                if fields.get("content").is_none_or(Value::is_null) {
+                if !fields.contains_key("content") {
                     fields.insert("content".to_string(), Value::String(String::new()));
                     any = true;
                 }
@@ -93,6 +95,19 @@ impl TemplateInput {
         let kwargs = self.kwargs.iter().any(|(name, value)| name.contains(characters) || value_mentions(value, characters));
         kwargs || value_mentions(&self.messages, characters) || value_mentions(&self.tools, characters)
     }
+}
+
+/// The names under which a message's reasoning is passed; templates read the first, some the second.
+const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+
+fn drop_nulls_and_alias(message: &mut Value) {
+    let Some(fields) = message.as_object_mut() else { return };
+    fields.retain(|_, value| !value.is_null());
+    let Some(reasoning) = REASONING.iter().find_map(|name| fields.get(*name)).cloned() else { return };
+    if !fields.contains_key("thinking") {
+        fields.shift_insert(0, "thinking".to_string(), reasoning.clone());
+    }
+    fields.insert("reasoning_content".to_string(), reasoning);
 }
 
 fn parse(what: &str, json: &str) -> Outcome<Value> {
