@@ -1,6 +1,7 @@
 #include "golden/model_runs.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <numeric>
 
 #include "base/check.h"
@@ -41,7 +42,9 @@ struct Greedy {
 }  // namespace
 
 Result<LoadedModel> load_model(const std::string& path, ThreadPool& pool) {
-  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
+  // A folder of answers may hold a GGUF file in place of a checkpoint of Hugging Face's kind.
+  const std::string gguf = path + "/model.gguf";
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(std::filesystem::exists(gguf) ? gguf : path));
   ASSIGN_OR_RETURN(Weights weights, load_checkpoint(checkpoint, pool, {}));
   return LoadedModel{std::move(checkpoint), std::move(weights)};
 }
