@@ -98,6 +98,14 @@ TEST(PrefixIndex, after_any_inserts_and_erases_it_knows_what_a_map_knows) {
   }
 }
 
+// 60,000 remembered and 600,000 others: some eight of these have the 32-bit hash of one of those.
+TEST(PrefixIndex, what_has_the_same_hash_is_compared_and_not_taken_for_a_hit) {
+  constexpr uint32_t kBlocks = 60'000;
+  PrefixIndex index(kBlocks, 1, 3);
+  for (TokenId token = 0; token < kBlocks; ++token) index.insert({kRoot, {&token, 1}, 0}, token);
+  for (TokenId token = kBlocks; token < 11 * kBlocks; ++token) ASSERT_EQ(index.find({kRoot, {&token, 1}, 0}), std::nullopt);
+}
+
 TEST(PrefixIndex, it_takes_as_many_nodes_as_there_are_blocks) {
   PrefixIndex index(100, 1, 3);
   for (BlockId block = 0; block < 100; ++block) {

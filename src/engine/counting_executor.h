@@ -1,10 +1,12 @@
 // For this room's tests: a model that always says the number after the last one, and writes down what it was given.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <vector>
 
+#include "engine/text_stream.h"
 #include "model/executor.h"
 #include "text/token_table.h"
 
@@ -16,6 +18,7 @@ class CountingExecutor final : public Executor {
 
   Logits run(const StepInput& input) override {
     ++num_runs;
+    if (leaving_in_run != nullptr) leaving_in_run->reset();
     slices.assign(input.slices.begin(), input.slices.end());
     finite_.assign(input.slices.size(), 1);
     if (failing_slice) finite_[*failing_slice] = 0;
@@ -37,6 +40,7 @@ class CountingExecutor final : public Executor {
   std::vector<StepSlice> slices;               // of the last run
   std::optional<uint32_t> failing_slice;       // not finite, in every run
   std::atomic<uint64_t>* clock_ns = nullptr;   // a row takes a millisecond of it
+  std::optional<TextStream>* leaving_in_run = nullptr;  // a reader that goes away in the middle of a step
 
  private:
   const uint32_t vocab_size_;

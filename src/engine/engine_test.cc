@@ -233,6 +233,17 @@ TEST(Engine, destroying_the_stream_of_an_ended_answer_cancels_nothing) {
   EXPECT_EQ(house.engine->stats().num_cancelled, 0u);
 }
 
+TEST(Engine, a_stream_destroyed_in_the_step_that_ends_its_answer_cancels_nothing) {
+  House house;
+  std::optional<TextStream> stream = house.submit(ask({0}, 1));
+  TextStream other = house.submit(ask({0}, 2));
+  house.executor.leaving_in_run = &stream;
+  house.run();
+  EXPECT_EQ(house.engine->stats().num_cancelled, 0u);
+  EXPECT_TRUE(house.engine->idle());
+  EXPECT_EQ(events(other)[0].num_tokens, 2u);
+}
+
 TEST(Engine, a_result_that_is_not_finite_is_the_requests_own_error) {
   House house({.max_num_seqs = 2});
   TextStream first = house.submit(ask({0}, 5));

@@ -39,7 +39,6 @@ void Scheduler::cancel(Sequence& sequence) {
 const StepPlan& Scheduler::plan(uint32_t max_rows) {
   CHECK(max_rows >= 1 && max_rows <= options_.max_rows, "{} rows of at most {}", max_rows, options_.max_rows);
   plan_.clear();
-  crowded_ = false;
   for (Sequence& sequence : running_) {  // preempting shortens it at its end only
     if (plan_.num_rows() == max_rows) break;
     continue_one(sequence, max_rows - plan_.num_rows());
@@ -52,7 +51,6 @@ const StepPlan& Scheduler::plan(uint32_t max_rows) {
 // has and waits for an older one to end.
 void Scheduler::continue_one(Sequence& sequence, uint32_t max_rows) {
   while (rows_that_fit(sequence) == 0) {
-    crowded_ = true;
     if (&running_.back() == &sequence) return;
     preempt_newest();
   }
@@ -62,14 +60,14 @@ void Scheduler::continue_one(Sequence& sequence, uint32_t max_rows) {
   plan_.add(sequence, num_rows);
 }
 
-// Admits the longest waiting sequence if all its tokens fit beside what the running ones still need for theirs.
+// Admits the longest waiting sequence if all its tokens fit. What the running ones will take for theirs need not be set aside: only the
+// newest can have more than one, and as long as it has, it leaves no row for anyone else.
 bool Scheduler::admit_one(uint32_t max_rows) {
-  // Whoever was just sent back must not come back into the blocks it was to leave.
-  if (crowded_ || waiting_.empty() || running_.size() >= options_.max_num_seqs) return false;
+  if (waiting_.empty() || running_.size() >= options_.max_num_seqs) return false;
   Sequence& sequence = waiting_.front();
   const uint32_t num_cached = ledger_.match(sequence.tokens, sequence.extra, sequence.table);
   const uint32_t num_needed = ledger_.blocks_for(sequence.num_tokens()) - static_cast<uint32_t>(sequence.table.size());
-  if (!running_.empty() && num_needed + num_promised() > ledger_.num_free()) {
+  if (!running_.empty() && num_needed > ledger_.num_free()) {
     ledger_.release(sequence.table);
     return false;
   }
@@ -82,15 +80,6 @@ bool Scheduler::admit_one(uint32_t max_rows) {
   running_.splice(running_.end(), waiting_, sequence.place);
   continue_one(sequence, max_rows);
   return true;
-}
-
-// Blocks that the running sequences will still take for tokens they already have.
-uint32_t Scheduler::num_promised() const {
-  uint32_t promised = 0;
-  for (const Sequence& sequence : running_) {
-    promised += ledger_.blocks_for(sequence.num_tokens()) - static_cast<uint32_t>(sequence.table.size());
-  }
-  return promised;
 }
 
 uint32_t Scheduler::rows_that_fit(const Sequence& sequence) const {
@@ -139,6 +128,9 @@ std::string Scheduler::check() const {
   std::vector<KvLedger::Holder> holders;
   for (const Sequence& sequence : running_) {
     if (sequence.pending() == 0) return fmt::format("running sequence {} has nothing to compute", sequence.number);
+    if (sequence.pending() > 1 && &sequence != &running_.back()) {
+      return fmt::format("sequence {} has a prompt to compute, and a newer one runs beside it", sequence.number);
+    }
     holders.push_back({sequence.table, std::span(sequence.tokens).first(sequence.num_computed), sequence.extra});
   }
   uint64_t num_waiting_tokens = 0;

@@ -56,7 +56,6 @@ class Scheduler {
  private:
   void continue_one(Sequence& sequence, uint32_t max_rows);
   bool admit_one(uint32_t max_rows);
-  uint32_t num_promised() const;
   uint32_t rows_that_fit(const Sequence& sequence) const;
   void preempt_newest();
   void end(Sequence& sequence);
@@ -71,7 +70,6 @@ class Scheduler {
   uint64_t num_preemptions_ = 0;
   uint64_t num_cached_tokens_ = 0;
   uint64_t num_added_ = 0;
-  bool crowded_ = false;  // in this plan somebody lacked a block
 };
 
 }  // namespace slipstream
