@@ -1,0 +1,181 @@
+#include "hostile/hostile_checkpoints.h"
+
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "files/test_files.h"
+
+namespace slipstream {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr char kPlain[] = "qwen3-fp16";
+constexpr char kMlx[] = "qwen3-mlx-4bit-g64";
+const std::string kQ = "model.layers.0.self_attn.q_proj";
+
+// ---------------------------------------------------------------- edits
+
+struct Weights {
+  Json header;
+  std::string data;
+};
+
+std::string weights_path(const std::string& folder) { return folder + "/model.safetensors"; }
+
+Weights read_weights(const std::string& folder) {
+  const std::string file = read_file(weights_path(folder));
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
+  return {Json::parse(file.substr(8, header_bytes)), file.substr(8 + header_bytes)};
+}
+
+void write_weights(const std::string& folder, const std::string& header, const std::string& data) {
+  write_file(weights_path(folder), safetensors_bytes(header, data));
+}
+
+template <class Change>
+void edit_weights(const std::string& folder, Change change) {
+  Weights weights = read_weights(folder);
+  change(weights);
+  write_weights(folder, weights.header.dump(), weights.data);
+}
+
+template <class Change>
+void edit_json(const std::string& path, Change change) {
+  Json json = Json::parse(read_file(path));
+  change(json);
+  write_file(path, json.dump());
+}
+
+void set_config(const std::string& folder, const std::string& key, const char* value) {
+  edit_json(folder + "/config.json", [&](Json& json) { json[key] = Json::parse(value); });
+}
+
+void set_quantization(const std::string& folder, const char* value) {
+  set_config(folder, "quantization", value);
+  set_config(folder, "quantization_config", value);
+}
+
+// Of the first q_proj.
+void set_field(const std::string& folder, const std::string& tensor, const char* field, const char* value) {
+  edit_weights(folder, [&](Weights& weights) { weights.header.at(tensor)[field] = Json::parse(value); });
+}
+
+void replace_front(const std::string& folder, const std::string& front) {
+  const std::string file = read_file(weights_path(folder));
+  write_file(weights_path(folder), front + file.substr(front.size()));
+}
+
+void cut(const std::string& path, uint64_t size) { std::filesystem::resize_file(path, size); }
+
+// An index that names the one file for all tensors but the first.
+void write_index(const std::string& folder, const char* first_file) {
+  const Weights weights = read_weights(folder);
+  Json map = Json::object();
+  for (const auto& [name, entry] : weights.header.items()) {
+    if (name != "__metadata__") map[name] = map.empty() ? first_file : "model.safetensors";
+  }
+  write_file(folder + "/model.safetensors.index.json", Json{{"metadata", Json::object()}, {"weight_map", map}}.dump());
+}
+
+void share_bytes(const std::string& folder) {
+  edit_weights(folder, [](Weights& weights) {
+    auto& a = weights.header.at("model.layers.0.mlp.up_proj.weight");
+    a["data_offsets"] = weights.header.at("model.layers.0.mlp.gate_proj.weight")["data_offsets"];
+  });
+}
+
+void name_twice(const std::string& folder) {
+  const Weights weights = read_weights(folder);
+  std::string header = weights.header.dump();
+  header.back() = ',';
+  header += Json(kQ + ".weight").dump() + ":" + weights.header.at(kQ + ".weight").dump() + "}";
+  write_weights(folder, header, weights.data);
+}
+
+void nest_config(const std::string& folder) {
+  std::string deep;
+  for (int i = 0; i < 100000; ++i) deep += "{\"a\":";
+  write_file(folder + "/config.json", deep + "1" + std::string(100000, '}'));
+}
+
+void spoil_scales(const std::string& folder) {
+  edit_weights(folder, [](Weights& weights) {
+    const auto offsets = weights.header.at(kQ + ".scales").at("data_offsets");
+    for (size_t i = offsets[0].get<size_t>(); i < offsets[1].get<size_t>(); ++i) weights.data[i] = i % 2 == 0 ? '\xff' : '\x7f';
+  });
+}
+
+std::vector<HostileKind> make_kinds() {
+  const std::string down = "model.layers.1.mlp.down_proj.weight";
+  return {
+      // -- the safetensors file
+      {"header-huge", kPlain, [](auto& f) { replace_front(f, bytes_of<uint64_t>(1ull << 63)); }, {"model.safetensors: says its header has 9223372036854775808 bytes, expected at most 100000000"}},
+      {"header-past-end", kPlain, [](auto& f) { replace_front(f, bytes_of<uint64_t>(read_file(weights_path(f)).size() - 7)); }, {"model.safetensors: says its header has", "cut off"}},
+      {"header-not-json", kPlain, [](auto& f) { replace_front(f, read_file(weights_path(f)).substr(0, 8) + std::string(64, '\0')); }, {"model.safetensors: header: is not JSON"}},
+      {"truncated", kPlain, [](auto& f) { cut(weights_path(f), std::filesystem::file_size(weights_path(f)) / 2); }, {"model.safetensors: tensor", "end beyond the file's", "cut off"}},
+      {"empty", kPlain, [](auto& f) { cut(weights_path(f), 0); }, {"model.safetensors' is empty"}},
+      {"offset-past-end", kPlain, [](auto& f) { set_field(f, kQ + ".weight", "data_offsets", "[0,1099511627776]"); }, {kQ, "[0, 1099511627776] end beyond the file"}},
+      {"offset-backwards", kPlain, [](auto& f) { set_field(f, kQ + ".weight", "data_offsets", "[4096,64]"); }, {kQ, "[4096, 64] end before they begin"}},
+      {"offset-negative", kPlain, [](auto& f) { set_field(f, kQ + ".weight", "data_offsets", "[-64,64]"); }, {kQ, "not a whole number"}},
+      {"overlap", kPlain, share_bytes, {"share bytes"}},
+      {"dtype-unknown", kPlain, [](auto& f) { set_field(f, kQ + ".weight", "dtype", "\"F7\""); }, {kQ, "dtype 'F7' is not read"}},
+      {"dtype-integer", kPlain, [](auto& f) { edit_weights(f, [](Weights& w) { auto& e = w.header.at(kQ + ".weight"); e["dtype"] = "I64"; e["shape"] = {64, 128}; e["data_offsets"][1] = e["data_offsets"][0].template get<size_t>() + 65536; }); }, {kQ, "[64, 128], expected [256, 128]"}},
+      {"dtype-signed", kMlx, [](auto& f) { set_field(f, kQ + ".weight", "dtype", "\"I32\""); }, {kQ + ".weight' has type I32", "expected U32"}},
+      {"shape-overflow", kPlain, [](auto& f) { set_field(f, kQ + ".weight", "shape", "[8589934592,8589934592]"); }, {kQ, "more than 2^63 bytes"}},
+      {"shape-config", kPlain, [](auto& f) { set_field(f, "model.layers.1.mlp.down_proj.weight", "shape", "[256,128]"); }, {down, "has shape [256, 128], expected [128, 256] (hidden_size 128, intermediate_size 256)"}},
+      {"duplicate-name", kPlain, name_twice, {kQ, "is there twice"}},
+      {"missing-tensor", kPlain, [](auto& f) { edit_weights(f, [](Weights& w) { w.header.erase("model.layers.0.input_layernorm.weight"); }); }, {"'model.layers.0.input_layernorm.weight' is missing"}},
+      {"unknown-tensor", kPlain, [](auto& f) { edit_weights(f, [](Weights& w) { w.header[kQ + ".bias"] = {{"dtype", "F16"}, {"shape", {0}}, {"data_offsets", {0, 0}}}; }); }, {kQ + ".bias' is no part of a qwen3 model"}},
+      {"weights-missing", kPlain, [](auto& f) { std::filesystem::remove(weights_path(f)); }, {"model.safetensors' cannot be opened", "No such file"}},
+      {"weights-folder", kPlain, [](auto& f) { std::filesystem::remove(weights_path(f)); std::filesystem::create_directory(weights_path(f)); }, {"model.safetensors' is not a regular file"}},
+      // -- the index
+      {"index-outside", kPlain, [](auto& f) { write_index(f, "../../etc/passwd"); }, {"model.safetensors.index.json: weight_map names the file '../../etc/passwd'", "in the same folder"}},
+      {"index-missing-shard", kPlain, [](auto& f) { write_index(f, "model-00002-of-00002.safetensors"); }, {"model-00002-of-00002.safetensors' cannot be opened"}},
+      {"index-not-json", kPlain, [](auto& f) { write_file(f + "/model.safetensors.index.json", "{"); }, {"model.safetensors.index.json: is not JSON"}},
+      // -- the config
+      {"config-missing", kPlain, [](auto& f) { std::filesystem::remove(f + "/config.json"); }, {"config.json' cannot be opened"}},
+      {"config-not-json", kPlain, [](auto& f) { cut(f + "/config.json", 40); }, {"config.json: is not JSON"}},
+      {"config-deep", kPlain, nest_config, {"config.json: is nested deeper than 64 levels"}},
+      {"zero-layers", kPlain, [](auto& f) { set_config(f, "num_hidden_layers", "0"); }, {"config.json: num_hidden_layers is 0, expected a whole number from 1"}},
+      {"layers-huge", kPlain, [](auto& f) { set_config(f, "num_hidden_layers", "4294967297"); }, {"num_hidden_layers is 4294967297, expected a whole number from 1 to 1024"}},
+      {"layers-many", kPlain, [](auto& f) { set_config(f, "num_hidden_layers", "1024"); }, {"'model.layers.1023.input_layernorm.weight' is missing"}},
+      {"heads-odd", kPlain, [](auto& f) { set_config(f, "num_key_value_heads", "3"); }, {"8 query heads over 3 KV heads, expected a multiple"}},
+      {"unknown-family", kPlain, [](auto& f) { set_config(f, "model_type", "\"mamba\""); set_config(f, "architectures", "[\"MambaForCausalLM\"]"); }, {"model_type 'mamba' is not read yet; read are: llama, qwen3"}},
+      {"rope-unknown", kPlain, [](auto& f) { set_config(f, "rope_parameters", R"({"rope_type":"banana","rope_theta":1e6})"); }, {"rope type 'banana', which is not read yet; read are: default, llama3"}},
+      {"sliding-window", kPlain, [](auto& f) { set_config(f, "use_sliding_window", "true"); set_config(f, "sliding_window", "16"); set_config(f, "layer_types", R"(["sliding_attention","sliding_attention"])"); }, {"sliding-window attention (use_sliding_window is true) is not read yet"}},
+      {"vocab-huge", kPlain, [](auto& f) { set_config(f, "vocab_size", "2097152"); }, {"'model.embed_tokens.weight' has shape [320, 128], expected [2097152, 128]"}},
+      // -- quantisation
+      {"group-zero", kMlx, [](auto& f) { set_quantization(f, R"({"group_size":0,"bits":4})"); }, {"quantization.group_size is 0, expected 32, 64 or 128"}},
+      {"bits-seven", kMlx, [](auto& f) { set_quantization(f, R"({"group_size":64,"bits":7})"); }, {"quantization.bits is 7, expected 4 or 8"}},
+      {"bits-wrong", kMlx, [](auto& f) { set_quantization(f, R"({"group_size":64,"bits":8})"); }, {"has shape [320, 16] and scales [320, 2], expected [320, 32]", "8 bits in groups of 64"}},
+      {"mode-mxfp4", kMlx, [](auto& f) { set_quantization(f, R"({"group_size":32,"bits":4,"mode":"mxfp4"})"); }, {"quantization.mode is 'mxfp4', which is not read yet"}},
+      {"method-gptq", kMlx, [](auto& f) { set_quantization(f, R"({"group_size":64,"bits":4,"quant_method":"gptq"})"); }, {"quant_method 'gptq', which is not read yet"}},
+      {"scales-missing", kMlx, [](auto& f) { edit_weights(f, [](Weights& w) { w.header.erase(kQ + ".biases"); }); }, {kQ + ".scales' has no", kQ + ".biases' beside it"}},
+      {"scales-nan", kMlx, spoil_scales, {kQ + ".weight' has a scale or bias that is not finite in row 0"}},
+      // -- the text's files
+      {"tokenizer-missing", kPlain, [](auto& f) { std::filesystem::remove(f + "/tokenizer.json"); }, {"tokenizer.json"}, true},
+      {"tokenizer-not-json", kPlain, [](auto& f) { cut(f + "/tokenizer.json", 1000); }, {"tokenizer.json"}, true},
+      {"template-broken", kPlain, [](auto& f) { edit_json(f + "/tokenizer_config.json", [](Json& json) { json["chat_template"] = "{% for m in messages %}{{ m."; }); }, {"chat template"}, true},
+  };
+}
+
+}  // namespace
+
+const std::vector<HostileKind>& hostile_kinds() {
+  static const std::vector<HostileKind> kinds = make_kinds();
+  return kinds;
+}
+
+void make_hostile(const HostileKind& kind, const std::string& folder) {
+  const std::filesystem::path good = std::filesystem::path(SLIPSTREAM_TEST_DATA) / "oracle" / kind.base;
+  std::filesystem::create_directory(folder);
+  for (const char* name : {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}) {
+    std::filesystem::copy_file(good / name, std::filesystem::path(folder) / name);
+  }
+  kind.spoil(folder);
+}
+
+}  // namespace slipstream

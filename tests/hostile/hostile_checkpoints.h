@@ -1,0 +1,22 @@
+// Checkpoints that are wrong, one thing each, made from the good ones of tests/data/oracle.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace slipstream {
+
+struct HostileKind {
+  std::string name;
+  std::string base;                      // the good folder
+  void (*spoil)(const std::string& folder);
+  std::vector<std::string> fragments;    // that the one line must have: what, where, what was expected
+  bool text = false;                     // wrong in tokenizer or template: only commands that open them can tell
+};
+
+const std::vector<HostileKind>& hostile_kinds();
+
+// Copies the base to `folder`, which is not there yet, and spoils it.
+void make_hostile(const HostileKind& kind, const std::string& folder);
+
+}  // namespace slipstream
