@@ -29,6 +29,7 @@ function(add_room NAME)
     add_executable(${NAME}_test ${tests})
     target_link_libraries(${NAME}_test PRIVATE ${NAME} ${ROOM_TEST_LINK} GTest::gtest GTest::gtest_main Threads::Threads)
     target_compile_definitions(${NAME}_test PRIVATE SLIPSTREAM_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
+    set(SLIPSTREAM_DISCOVER ON)
     discover_tests(${NAME}_test LABELS ${NAME})
   endif()
 endfunction()
@@ -43,7 +44,17 @@ endfunction()
 
 # discover_tests(PROGRAM [property value...]): every TEST() of a GoogleTest program becomes one test of ctest.
 function(discover_tests PROGRAM)
-  gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" PROPERTIES TIMEOUT 600 ${ARGN} DISCOVERY_TIMEOUT 60)
+  if(SLIPSTREAM_DISCOVER)
+    gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" PROPERTIES TIMEOUT 900 ${ARGN} DISCOVERY_TIMEOUT 60)
+  endif()
+endfunction()
+
+# script_test(NAME label command...): a test that is a command. 77 from it means skipped.
+function(script_test NAME LABEL)
+  if(SLIPSTREAM_DISCOVER)
+    add_test(NAME "${SLIPSTREAM_TEST_PREFIX}${NAME}" COMMAND ${ARGN})
+    set_tests_properties("${SLIPSTREAM_TEST_PREFIX}${NAME}" PROPERTIES LABELS ${LABEL} TIMEOUT 900 SKIP_RETURN_CODE 77)
+  endif()
 endfunction()
 
 # write_floor_plan(FILE): one line per room, "name: the rooms it may include from".
