@@ -166,8 +166,9 @@ uint32_t HttpServer::num_connections() const { return static_cast<uint32_t>(stat
 uint64_t HttpServer::body_bytes_in_work() const { return state_->hub.body_bytes_in_work; }
 
 Task<void> HttpServer::next_stop() {
-  while (state_->stops_taken == state_->stops_asked && !state_->hub.stopping) co_await state_->stop_asked;
-  ++state_->stops_taken;
+  State& state = *state_;
+  while (state.stops_taken == state.stops_asked && !state.hub.stopping) co_await state.stop_asked;
+  ++state.stops_taken;
 }
 
 void HttpServer::drain() {
@@ -176,10 +177,11 @@ void HttpServer::drain() {
 }
 
 Task<bool> HttpServer::drained(uint32_t timeout_ms) {
-  if (state_->hub.num_in_work == 0) co_return true;
-  state_->quiet = false;
-  co_await state_->drain_timer.wait_ms(timeout_ms);  // ended early by the last answer, or by a further ask_to_stop()
-  co_return state_->quiet;
+  State& state = *state_;
+  if (state.hub.num_in_work == 0) co_return true;
+  state.quiet = false;
+  co_await state.drain_timer.wait_ms(timeout_ms);  // ended early by the last answer, or by a further ask_to_stop()
+  co_return state.quiet;
 }
 
 }  // namespace slipstream
