@@ -42,9 +42,12 @@ function(tests_wanted NAME RESULT)
   endif()
 endfunction()
 
-# discover_tests(PROGRAM [property value...]): every TEST() of a GoogleTest program becomes one test of ctest.
+# discover_tests(PROGRAM [property value...]): every TEST() of a GoogleTest program becomes one test of ctest. The target
+# test_programs builds what has been discovered, and nothing else.
+add_custom_target(test_programs)
 function(discover_tests PROGRAM)
   if(SLIPSTREAM_DISCOVER)
+    add_dependencies(test_programs ${PROGRAM})
     gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" PROPERTIES TIMEOUT 900 ${ARGN} DISCOVERY_TIMEOUT 60)
   endif()
 endfunction()
