@@ -31,26 +31,27 @@ struct Differences {
   double sum = 0.0, sum_of_squares = 0.0, squared_differences = 0.0, largest = 0.0;
   uint64_t count = 0;
 
-  void add(Matrix<const float> expected, Matrix<const float> got) {
-    for (uint32_t row = 0; row < expected.rows; ++row) {
-      for (uint32_t id = 0; id < expected.cols; ++id) {
-        const double value = expected.row(row)[id];
-        const double difference = got.row(row)[id] - value;
-        sum += value;
-        sum_of_squares += value * value;
-        squared_differences += difference * difference;
-        largest = std::max(largest, std::abs(difference));
-        ++count;
-      }
+  void add(std::span<const float> expected, std::span<const float> got) {
+    for (size_t id = 0; id < expected.size(); ++id) {
+      const double value = expected[id];
+      const double difference = got[id] - value;
+      sum += value;
+      sum_of_squares += value * value;
+      squared_differences += difference * difference;
+      largest = std::max(largest, std::abs(difference));
     }
+    count += expected.size();
   }
   double spread() const {
     const double mean = sum / static_cast<double>(count);
     return std::sqrt(sum_of_squares / static_cast<double>(count) - mean * mean);
   }
-  double rms() const { return std::sqrt(squared_differences / static_cast<double>(count)); }
+  double rms_of_spread() const { return std::sqrt(squared_differences / static_cast<double>(count)) / spread(); }
+  double largest_of_spread() const { return largest / spread(); }
 };
 
+// The rows that count are those whose logits say a token of the answer (ARITHMETIC.md 8 has measured answers); those inside the
+// prompt, which nobody samples, are printed too. Seven of the eight chats begin with the same 20 tokens.
 TEST_F(SmolLm2, default_arithmetic_differs_from_fp32_by_a_thousandth_of_the_spread) {
   Prompts prompts;  // whole chats: the prompt and the true answer
   for (const SmolLm2Chat& chat : golden_.chats) {
@@ -61,22 +62,29 @@ TEST_F(SmolLm2, default_arithmetic_differs_from_fp32_by_a_thousandth_of_the_spre
   const RunningPrompts product = make_run(*model_, pool_, prompts, {});
   PromptRun expected(*yardstick.executor, prompts, yardstick.options);
   PromptRun got(*product.executor, prompts, product.options);
-  Differences differences;
+  Differences answers, all;
   for (auto step = expected.step(); !step.empty(); step = expected.step()) {
     const auto other = got.step();
     ASSERT_EQ(step.size(), other.size());
     for (size_t index = 0; index < step.size(); ++index) {
-      ASSERT_TRUE(step[index].finite && other[index].finite);
-      ASSERT_EQ(step[index].first_token, other[index].first_token);
-      differences.add(step[index].logits, other[index].logits);
+      const PromptRows& rows = step[index];
+      ASSERT_TRUE(rows.finite && other[index].finite);
+      ASSERT_EQ(rows.first_token, other[index].first_token);
+      for (uint32_t row = 0; row < rows.logits.rows; ++row) {
+        all.add(rows.logits.span(row), other[index].logits.span(row));
+        if (rows.first_token + row + 1 < golden_.chats[rows.prompt].prompt.size()) continue;
+        answers.add(rows.logits.span(row), other[index].logits.span(row));
+      }
     }
   }
-  const double spread = differences.spread();
-  fmt::print("SmolLM2, default against f32 on 8 chats: rms {:.2e}, max {:.2e} of the spread {:.3f}\n", differences.rms() / spread,
-             differences.largest / spread, spread);
-  EXPECT_GT(differences.rms(), 0.0);  // they are two arithmetics
-  EXPECT_LE(differences.rms() / spread, 1e-3);
-  EXPECT_LE(differences.largest / spread, 1.5e-2);
+  fmt::print("SmolLM2, default against f32 on the answers of 8 chats: rms {:.2e}, max {:.2e} of the spread {:.3f}\n",
+             answers.rms_of_spread(), answers.largest_of_spread(), answers.spread());
+  fmt::print("the prompts' rows too: rms {:.2e}, max {:.2e} of the spread {:.3f}\n", all.rms_of_spread(), all.largest_of_spread(),
+             all.spread());
+  EXPECT_GT(answers.squared_differences, 0.0);  // they are two arithmetics
+  EXPECT_LE(answers.rms_of_spread(), 1e-3);
+  EXPECT_LE(answers.largest_of_spread(), 1.5e-2);
+  EXPECT_LE(all.largest_of_spread(), 1.5e-2);
 }
 
 TEST_F(SmolLm2, eight_chats_are_the_true_answers_to_the_last_token) {
