@@ -127,10 +127,12 @@ void multiply_tile(const float* widened, uint32_t n, const float* x, size_t stri
 }
 
 void multiply_rows(const Product& product, uint32_t first_row, uint32_t rows, uint32_t first, uint32_t n) {
-  for (uint32_t m = 0; m < rows; m += 6) {
+  const uint32_t tiles = (rows + 5) / 6;  // as equal as can be: a tile of few rows waits for its chains
+  for (uint32_t tile = 0; tile < tiles; ++tile) {
+    const uint32_t m = rows * tile / tiles;
     const float* x = product.x.row(first_row + m) + first;
     float* sums = product.sums + m * 16;
-    switch (smaller(rows - m, 6)) {
+    switch (rows * (tile + 1) / tiles - m) {
       case 1: multiply_tile<1>(product.widened, n, x, product.x.stride, sums); break;
       case 2: multiply_tile<2>(product.widened, n, x, product.x.stride, sums); break;
       case 3: multiply_tile<3>(product.widened, n, x, product.x.stride, sums); break;
@@ -156,43 +158,74 @@ void multiply_row_block(const Product& product, Range panels, uint32_t first_row
 }
 
 // -- few rows ------------------------------------------------------------------------------------------------------------------
-template <WeightType kType, int R>
-void stream_panel(const Product& product, uint32_t index) {
-  const std::byte* panel = product.panel(index);
-  const uint32_t cols = product.w.cols;
-  __m256 v[R][2];
-  for (int m = 0; m < R; ++m) v[m][0] = v[m][1] = _mm256_setzero_ps();
-  const auto step = [&](uint32_t k) __attribute__((always_inline)) {
-    __m256 w[2];
-    load_input<kType>(panel, k, w);
-    for (int m = 0; m < R; ++m) {
-      const __m256 value = _mm256_broadcast_ss(product.x.row(static_cast<size_t>(m)) + k);
-      v[m][0] = _mm256_fmadd_ps(value, w[0], v[m][0]);
-      v[m][1] = _mm256_fmadd_ps(value, w[1], v[m][1]);
+// Inputs k and k + 1 (k even) of 16 rows.
+template <WeightType kType>
+inline __attribute__((always_inline)) void load_pair(const std::byte* panel, size_t k, __m256 (&even)[2], __m256 (&odd)[2]) {
+  for (int half = 0; half < 2; ++half) {
+    if constexpr (kType == WeightType::kBf16) {
+      const __m256i pairs = load_integers(panel + k * 32 + half * 32);
+      even[half] = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+      odd[half] = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xffff0000))));
+    } else if constexpr (kType == WeightType::kFp16) {
+      even[half] = load_fp16(panel + k * 32 + half * 16);
+      odd[half] = load_fp16(panel + k * 32 + 32 + half * 16);
+    } else {
+      even[half] = _mm256_loadu_ps(reinterpret_cast<const float*>(panel) + k * 16 + half * 8);
+      odd[half] = _mm256_loadu_ps(reinterpret_cast<const float*>(panel) + k * 16 + 16 + half * 8);
     }
-  };
-  constexpr size_t kBytes = kType == WeightType::kFp32 ? 64 : 32;  // of one input
-  uint32_t k = 0;
-  for (; k + 2 <= cols; k += 2) {
-    const char* line = reinterpret_cast<const char*>(panel) + k * kBytes;
-    _mm_prefetch(line + 2048, _MM_HINT_T0);
-    if (kBytes == 64) _mm_prefetch(line + 2048 + 64, _MM_HINT_T0);
-    step(k);
-    step(k + 1);
   }
-  if (k < cols) step(k);
-  for (int m = 0; m < R; ++m) store_lanes(product, static_cast<uint32_t>(m), index, v[m][0], v[m][1]);
+}
+
+// An even number of inputs. kPanels panels side by side, so that there are enough chains to hide the latency of an FMA.
+template <WeightType kType, int R, int kPanels>
+void stream_panels(const Product& product, uint32_t index) {
+  constexpr size_t kBytes = kType == WeightType::kFp32 ? 64 : 32;  // of one input
+  const std::byte* panels = product.panel(index);
+  const float* x = product.x.data;
+  const size_t stride = product.x.stride, panel_bytes = product.panel_bytes, cols = product.w.cols;
+  __m256 v[kPanels][R][2];
+  UNROLL for (int p = 0; p < kPanels; ++p) {
+    UNROLL for (int m = 0; m < R; ++m) v[p][m][0] = v[p][m][1] = _mm256_setzero_ps();
+  }
+  for (size_t k = 0; k < cols; k += 2) {
+    UNROLL for (int p = 0; p < kPanels; ++p) {
+      const std::byte* panel = panels + p * panel_bytes;
+      _mm_prefetch(reinterpret_cast<const char*>(panel) + k * kBytes + 2048, _MM_HINT_T0);
+      if (kBytes == 64) _mm_prefetch(reinterpret_cast<const char*>(panel) + k * kBytes + 2048 + 64, _MM_HINT_T0);
+      __m256 even[2], odd[2];
+      load_pair<kType>(panel, k, even, odd);
+      UNROLL for (int m = 0; m < R; ++m) {
+        const __m256 first = _mm256_broadcast_ss(x + m * stride + k);
+        v[p][m][0] = _mm256_fmadd_ps(first, even[0], v[p][m][0]);
+        v[p][m][1] = _mm256_fmadd_ps(first, even[1], v[p][m][1]);
+      }
+      UNROLL for (int m = 0; m < R; ++m) {
+        const __m256 second = _mm256_broadcast_ss(x + m * stride + k + 1);
+        v[p][m][0] = _mm256_fmadd_ps(second, odd[0], v[p][m][0]);
+        v[p][m][1] = _mm256_fmadd_ps(second, odd[1], v[p][m][1]);
+      }
+    }
+  }
+  UNROLL for (int p = 0; p < kPanels; ++p) {
+    UNROLL for (int m = 0; m < R; ++m) store_lanes(product, static_cast<uint32_t>(m), index + static_cast<uint32_t>(p), v[p][m][0], v[p][m][1]);
+  }
+}
+
+template <WeightType kType, int R>
+void stream_rows(const Product& product, Range panels) {
+  constexpr int kAtOnce = R == 1 ? 2 : 1;
+  uint32_t p = panels.begin;
+  for (; p + kAtOnce <= panels.end; p += kAtOnce) stream_panels<kType, R, kAtOnce>(product, p);
+  for (; p < panels.end; ++p) stream_panels<kType, R, 1>(product, p);
 }
 
 template <WeightType kType>
-void stream_panels(const Product& product, Range panels) {
-  for (uint32_t p = panels.begin; p < panels.end; ++p) {
-    switch (product.x.rows) {
-      case 1: stream_panel<kType, 1>(product, p); break;
-      case 2: stream_panel<kType, 2>(product, p); break;
-      case 3: stream_panel<kType, 3>(product, p); break;
-      default: stream_panel<kType, 4>(product, p); break;
-    }
+void stream(const Product& product, Range panels) {
+  switch (product.x.rows) {
+    case 1: return stream_rows<kType, 1>(product, panels);
+    case 2: return stream_rows<kType, 2>(product, panels);
+    case 3: return stream_rows<kType, 3>(product, panels);
+    default: return stream_rows<kType, 4>(product, panels);
   }
 }
 
@@ -209,11 +242,11 @@ void avx2_matmul_floats(const PackedMatrix& w, Matrix<const float> x, Range pane
       .widened = widened,
       .sums = widened + kStepInputs * kPanelRows,
   };
-  if (!w.format.quantised() && x.rows <= kStreamRows) {
+  if (!w.format.quantised() && x.rows <= kStreamRows && w.cols % 2 == 0) {
     switch (w.format.type) {
-      case WeightType::kBf16: return stream_panels<WeightType::kBf16>(product, panels);
-      case WeightType::kFp16: return stream_panels<WeightType::kFp16>(product, panels);
-      default: return stream_panels<WeightType::kFp32>(product, panels);
+      case WeightType::kBf16: return stream<WeightType::kBf16>(product, panels);
+      case WeightType::kFp16: return stream<WeightType::kFp16>(product, panels);
+      default: return stream<WeightType::kFp32>(product, panels);
     }
   }
   const uint32_t blocks = (x.rows + kRowBlock - 1) / kRowBlock;

@@ -1,10 +1,10 @@
-// The integer product. Few rows: weights go from memory through registers once (one tile). Many: a chunk of one panel is widened
-// into L1 and all tiles of a block of rows pass over it. Same bits either way (ARITHMETIC.md 3).
+// The integer product. Few rows: weights are widened in registers, on their way from memory, for each tile anew. Many: a chunk of
+// one panel is widened into L1 and all tiles of a block of rows pass over it. Same bits either way (ARITHMETIC.md 3).
 
 #include <cstring>
 
-#include "kernels/avx2_group.h"
 #include "kernels/avx2_matmul.h"
+#include "kernels/avx2_stream.h"
 #include "kernels/avx2_tile.h"
 
 namespace slipstream {
@@ -14,11 +14,12 @@ namespace {
 constexpr size_t kRowBlockBytes = 256 << 10;
 constexpr uint32_t kInputBlock = 2048;  // inputs of a row block, unless one bias block is longer
 
+constexpr uint32_t kStreamTiles = 2;    // 12 rows: from 3 tiles on, widening once pays
+
 // What one thread needs beside its sums. At the begin of `scratch`.
 struct Workspace {
   Avx2Chunk chunk;
   Avx2Biases biases;
-  alignas(64) PanelLanes acc[kTileRows];
 };
 
 struct Product {
@@ -66,49 +67,28 @@ bool bias_block_ends(const Product& product, uint32_t chunk) {
 
 void add_bias_block(const Product& product, const Avx2Panel& panel, uint32_t chunk, uint32_t begin, uint32_t end) {
   const uint32_t bias_block = chunk / product.bias_block_chunks;
+  if (end - begin == 1) return avx2_add_biases_once(panel, bias_block, product.input_sums(bias_block, begin), product.sums);
   avx2_load_biases(panel, bias_block, product.workspace.biases);
-  for (uint32_t row = begin; row < end; ++row) {
-    avx2_add_biases(product.workspace.biases, product.input_sums(bias_block, row), product.sums + static_cast<size_t>(row - begin) * kPanelRows);
-  }
+  avx2_add_biases(product.workspace.biases, end - begin, product.input_sums(bias_block, begin), product.sums);
 }
 
 // -- few rows --------------------------------------------------------------------------------------------------------------
-void stream_panel(const Product& product, const Avx2GroupFunctions& functions, uint32_t panel_index) {
+struct TileFunctions {
+  Avx2StreamFunction of[kStreamTiles];
+};
+
+void stream_panel(const Product& product, const TileFunctions& functions, uint32_t panel_index) {
   const Avx2Panel panel = product.panel(panel_index);
-  const uint32_t rows = product.activations.rows;
-  const uint32_t group = panel.format.group;
-  float(*acc)[kPanelRows] = product.workspace.acc;
-  alignas(32) PanelLanes scales;
-  memset(product.sums, 0, rows * sizeof(PanelLanes));
-  for (uint32_t chunk = 0; chunk < product.activations.chunks; ++chunk) {
-    const std::byte* block = panel.chunk_at(chunk);
-    const std::byte* x = product.values(chunk, 0);
-    const uint32_t first = chunk * product.chunk_groups;
-    const uint32_t groups = panel.chunk_groups(chunk);
-    memset(acc, 0, rows * sizeof(PanelLanes));
-    for (uint32_t g = 0; g < groups; ++g, x += static_cast<size_t>(group / 2) * rows * 4) {
-      panel.scales(first + g, scales);
-      if (group != 32) {
-        functions.first(block, x, scales, acc[0]);
-        block += panel.layout.block_bytes;
-      } else if (g % 2 == 0) {
-        functions.first(block, x, scales, acc[0]);
-      } else {
-        functions.second(block + (panel.format.bits == 8 ? 512 : 0), x, scales, acc[0]);
-        block += panel.layout.block_bytes;
-      }
+  const ActivationLayout& activations = product.activations;
+  memset(product.sums, 0, activations.rows * sizeof(PanelLanes));
+  for (uint32_t chunk = 0; chunk < activations.chunks; ++chunk) {
+    for (uint32_t tile = 0; tile < activations.tiles; ++tile) {
+      const uint32_t row = activations.tile_begin(tile);
+      functions.of[tile](panel, chunk, product.values(chunk, tile), product.d(chunk, row), product.sums + row * kPanelRows);
     }
-    const float* d = product.d(chunk, 0);
-    for (uint32_t row = 0; row < rows; ++row) {
-      const __m256 scale = _mm256_broadcast_ss(d + row);
-      for (uint32_t half = 0; half < kPanelRows; half += 8) {
-        float* v = product.sums + row * kPanelRows + half;
-        _mm256_storeu_ps(v, _mm256_fmadd_ps(_mm256_load_ps(acc[row] + half), scale, _mm256_loadu_ps(v)));
-      }
-    }
-    if (bias_block_ends(product, chunk)) add_bias_block(product, panel, chunk, 0, rows);
+    if (bias_block_ends(product, chunk)) add_bias_block(product, panel, chunk, 0, activations.rows);
   }
-  store_rows(product, panel_index, 0, rows);
+  store_rows(product, panel_index, 0, activations.rows);
 }
 
 // -- many rows ---------------------------------------------------------------------------------------------------------------
@@ -206,8 +186,11 @@ void avx2_matmul_integers(const PackedMatrix& w, const MatmulInput& x, Range pan
       .sums = sums,
       .narrow_sums = sums + static_cast<size_t>(rows) * kPanelRows,
   };
-  const Avx2GroupFunctions functions = avx2_group_functions(w.format, rows);
-  if (functions.first == nullptr) return multiply_many(product, panels);
+  TileFunctions functions = {};
+  for (uint32_t tile = 0; tile < kStreamTiles && tile < product.activations.tiles; ++tile) {
+    functions.of[tile] = avx2_stream_function(w.format, product.activations.tile_begin(tile + 1) - product.activations.tile_begin(tile));
+  }
+  if (product.activations.tiles > kStreamTiles || functions.of[0] == nullptr) return multiply_many(product, panels);
   for (uint32_t p = panels.begin; p < panels.end; ++p) stream_panel(product, functions, p);
 }
 

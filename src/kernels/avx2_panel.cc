@@ -44,6 +44,35 @@ void widen_4_bits(const std::byte* lines, uint32_t* values) {
   }
 }
 
+// One bias vector in two bf16 parts. What is left of an fp16 number has 3 bits, so it is its own nearest bf16.
+template <ScaleType kType>
+inline __attribute__((always_inline)) void load_bias(const std::byte* from, uint32_t row, __m256& high, __m256& low) {
+  const __m256 bias = load_scales(kType, from, row);
+  if constexpr (kType == ScaleType::kBf16) {
+    high = bias;
+    low = _mm256_setzero_ps();
+  } else if constexpr (kType == ScaleType::kFp16) {
+    high = round_fp16_to_bf16(bias);
+    low = _mm256_sub_ps(bias, high);
+  } else {
+    high = round_to_bf16(bias);
+    low = round_to_bf16(_mm256_sub_ps(bias, high));
+  }
+}
+
+template <ScaleType kType>
+void load_biases(const Avx2Panel& panel, uint32_t first, uint32_t groups, Avx2Biases& biases) {
+  for (uint32_t g = 0; g < groups; ++g) {
+    const std::byte* from = panel.group_at(first + g) + panel.layout.bias_offset;
+    for (uint32_t half = 0; half < kPanelRows; half += 8) {
+      __m256 high, low;
+      load_bias<kType>(from, half, high, low);
+      _mm256_store_ps(biases.high[g] + half, high);
+      if (kType != ScaleType::kBf16) _mm256_store_ps(biases.low[g] + half, low);
+    }
+  }
+}
+
 }  // namespace
 
 void avx2_widen_chunk(const Avx2Panel& panel, uint32_t chunk, uint32_t* values) {
@@ -63,60 +92,125 @@ void avx2_widen_chunk(const Avx2Panel& panel, uint32_t chunk, uint32_t* values) 
 void avx2_load_biases(const Avx2Panel& panel, uint32_t bias_block, Avx2Biases& biases) {
   const uint32_t first = bias_block * kBiasGroups;
   const uint32_t groups = smaller(kBiasGroups, panel.num_groups - first);
-  for (uint32_t g = 0; g < groups; ++g) {
-    const std::byte* from = panel.group_at(first + g) + panel.layout.bias_offset;
-    for (uint32_t half = 0; half < kPanelRows; half += 8) {
-      const __m256 bias = load_scales(panel.format.scales, from, half);
-      if (!panel.two_part_biases()) {
-        _mm256_store_ps(biases.high[g] + half, bias);
-        continue;
-      }
-      const __m256 high = round_to_bf16(bias);
-      _mm256_store_ps(biases.high[g] + half, high);
-      _mm256_store_ps(biases.low[g] + half, round_to_bf16(_mm256_sub_ps(bias, high)));
-    }
+  switch (panel.format.scales) {
+    case ScaleType::kBf16: load_biases<ScaleType::kBf16>(panel, first, groups, biases); break;
+    case ScaleType::kFp16: load_biases<ScaleType::kFp16>(panel, first, groups, biases); break;
+    case ScaleType::kFp32: load_biases<ScaleType::kFp32>(panel, first, groups, biases); break;
   }
   biases.num_groups = (groups + 1) / 2 * 2;
-  biases.two_part = panel.two_part_biases();
+  biases.two_part = panel.format.scales != ScaleType::kBf16;
   if (groups % 2 == 0) return;
   memset(biases.high[groups], 0, sizeof(PanelLanes));
   memset(biases.low[groups], 0, sizeof(PanelLanes));
 }
 
-// The planes xh b and xl b, added to v one after the other. Eight chains at once hide the latency of an FMA.
-static inline void add_planes(const PanelLanes* biases, uint32_t num_groups, const float* sums, __m256 (&v)[2]) {
-  const __m256 zero = _mm256_setzero_ps();
-  __m256 even_high[2] = {zero, zero}, odd_high[2] = {zero, zero}, even_low[2] = {zero, zero}, odd_low[2] = {zero, zero};
-  for (uint32_t g = 0; g < num_groups; g += 2) {
-    const __m256 x_even = _mm256_broadcast_ss(sums + g), x_odd = _mm256_broadcast_ss(sums + g + 1);
-    const __m256 low_even = _mm256_broadcast_ss(sums + kBiasGroups + g);
-    const __m256 low_odd = _mm256_broadcast_ss(sums + kBiasGroups + g + 1);
-    for (int half = 0; half < 2; ++half) {
-      const __m256 even = _mm256_load_ps(biases[g] + half * 8), odd = _mm256_load_ps(biases[g + 1] + half * 8);
-      even_high[half] = _mm256_fmadd_ps(x_even, even, even_high[half]);
-      odd_high[half] = _mm256_fmadd_ps(x_odd, odd, odd_high[half]);
-      even_low[half] = _mm256_fmadd_ps(low_even, even, even_low[half]);
-      odd_low[half] = _mm256_fmadd_ps(low_odd, odd, odd_low[half]);
+namespace {
+
+// The chains of either the even or the odd groups for R rows: [row][x part][bias part], half a panel. Where there are three
+// rows, twelve chains share each load of a bias and of a sum.
+template <int R, int kParts>
+inline __attribute__((always_inline)) void run_chains(const Avx2Biases& biases, uint32_t odd, uint32_t half, const float* sums,
+                                                      __m256 (&chain)[R][2][kParts]) {
+  for (auto& row : chain) {
+    for (auto& part : row) {
+      for (__m256& lanes : part) lanes = _mm256_setzero_ps();
     }
   }
-  for (int half = 0; half < 2; ++half) {
-    if (num_groups < kBiasGroups) {  // the absent groups: fma(0, 0, e), which makes a -0 into 0
-      even_high[half] = _mm256_add_ps(even_high[half], zero);
-      odd_high[half] = _mm256_add_ps(odd_high[half], zero);
-      even_low[half] = _mm256_add_ps(even_low[half], zero);
-      odd_low[half] = _mm256_add_ps(odd_low[half], zero);
+  for (uint32_t g = odd; g < biases.num_groups; g += 2) {
+    __m256 bias[kParts];
+    bias[0] = _mm256_load_ps(biases.high[g] + half);
+    if constexpr (kParts == 2) bias[1] = _mm256_load_ps(biases.low[g] + half);
+    for (int r = 0; r < R; ++r) {
+      for (int part = 0; part < 2; ++part) {
+        const __m256 x = _mm256_broadcast_ss(sums + (r * 2 + part) * kBiasGroups + g);
+        for (int i = 0; i < kParts; ++i) chain[r][part][i] = _mm256_fmadd_ps(x, bias[i], chain[r][part][i]);
+      }
     }
-    v[half] = _mm256_add_ps(v[half], _mm256_add_ps(even_high[half], odd_high[half]));
-    v[half] = _mm256_add_ps(v[half], _mm256_add_ps(even_low[half], odd_low[half]));
+  }
+  if (biases.num_groups == kBiasGroups) return;
+  for (auto& row : chain) {  // the absent groups: fma(0, 0, e), which makes a -0 into 0
+    for (auto& part : row) {
+      for (__m256& lanes : part) lanes = _mm256_add_ps(lanes, _mm256_setzero_ps());
+    }
   }
 }
 
-void avx2_add_biases(const Avx2Biases& biases, const float* sums, float* v) {
-  __m256 sum[2] = {_mm256_loadu_ps(v), _mm256_loadu_ps(v + 8)};
-  add_planes(biases.high, biases.num_groups, sums, sum);
-  if (biases.two_part) add_planes(biases.low, biases.num_groups, sums, sum);
-  _mm256_storeu_ps(v, sum[0]);
-  _mm256_storeu_ps(v + 8, sum[1]);
+template <int R, int kParts>
+void add_biases(const Avx2Biases& biases, const float* sums, float* v) {
+  for (uint32_t half = 0; half < kPanelRows; half += 8) {
+    __m256 even[R][2][kParts], odd[R][2][kParts];
+    run_chains<R, kParts>(biases, 0, half, sums, even);
+    run_chains<R, kParts>(biases, 1, half, sums, odd);
+    for (int r = 0; r < R; ++r) {
+      __m256 sum = _mm256_loadu_ps(v + r * kPanelRows + half);
+      for (int i = 0; i < kParts; ++i) {
+        for (int part = 0; part < 2; ++part) sum = _mm256_add_ps(sum, _mm256_add_ps(even[r][part][i], odd[r][part][i]));
+      }
+      _mm256_storeu_ps(v + r * kPanelRows + half, sum);
+    }
+  }
+}
+
+template <int kParts>
+void add_biases_to_rows(const Avx2Biases& biases, uint32_t rows, const float* sums, float* v) {
+  constexpr uint32_t kRowSums = 2 * kBiasGroups;
+  uint32_t r = 0;
+  for (; r + 3 <= rows; r += 3) add_biases<3, kParts>(biases, sums + r * kRowSums, v + r * kPanelRows);
+  if (r + 2 == rows) add_biases<2, kParts>(biases, sums + r * kRowSums, v + r * kPanelRows);
+  if (r + 1 == rows) add_biases<1, kParts>(biases, sums + r * kRowSums, v + r * kPanelRows);
+}
+
+// Eight chains a half of the panel: xh bh, xl bh, xh bl, xl bl, each even and odd.
+template <ScaleType kType>
+void add_biases_once(const Avx2Panel& panel, uint32_t first, uint32_t groups, const float* sums, float* v) {
+  constexpr int kParts = kType == ScaleType::kBf16 ? 1 : 2;
+  const __m256 zero = _mm256_setzero_ps();
+  for (uint32_t half = 0; half < kPanelRows; half += 8) {
+    __m256 chain[2][2][2];  // [bias part][high, low of x][even, odd]
+    for (auto& part : chain) part[0][0] = part[0][1] = part[1][0] = part[1][1] = zero;
+    const auto step = [&](uint32_t g, int odd) __attribute__((always_inline)) {
+      __m256 part[2];
+      load_bias<kType>(panel.group_at(first + g) + panel.layout.bias_offset, half, part[0], part[1]);
+      const __m256 x_high = _mm256_broadcast_ss(sums + g), x_low = _mm256_broadcast_ss(sums + kBiasGroups + g);
+      for (int i = 0; i < kParts; ++i) {
+        chain[i][0][odd] = _mm256_fmadd_ps(x_high, part[i], chain[i][0][odd]);
+        chain[i][1][odd] = _mm256_fmadd_ps(x_low, part[i], chain[i][1][odd]);
+      }
+    };
+    uint32_t g = 0;
+    for (; g + 2 <= groups; g += 2) {
+      step(g, 0);
+      step(g + 1, 1);
+    }
+    if (g < groups) step(g, 0);
+    __m256 sum = _mm256_loadu_ps(v + half);
+    for (int i = 0; i < kParts; ++i) {
+      for (auto& plane : chain[i]) {
+        if (groups < kBiasGroups) {  // as in run_chains
+          plane[0] = _mm256_add_ps(plane[0], zero);
+          plane[1] = _mm256_add_ps(plane[1], zero);
+        }
+        sum = _mm256_add_ps(sum, _mm256_add_ps(plane[0], plane[1]));
+      }
+    }
+    _mm256_storeu_ps(v + half, sum);
+  }
+}
+
+}  // namespace
+
+void avx2_add_biases(const Avx2Biases& biases, uint32_t rows, const float* sums, float* v) {
+  biases.two_part ? add_biases_to_rows<2>(biases, rows, sums, v) : add_biases_to_rows<1>(biases, rows, sums, v);
+}
+
+void avx2_add_biases_once(const Avx2Panel& panel, uint32_t bias_block, const float* sums, float* v) {
+  const uint32_t first = bias_block * kBiasGroups;
+  const uint32_t groups = smaller(kBiasGroups, panel.num_groups - first);
+  switch (panel.format.scales) {
+    case ScaleType::kBf16: return add_biases_once<ScaleType::kBf16>(panel, first, groups, sums, v);
+    case ScaleType::kFp16: return add_biases_once<ScaleType::kFp16>(panel, first, groups, sums, v);
+    case ScaleType::kFp32: return add_biases_once<ScaleType::kFp32>(panel, first, groups, sums, v);
+  }
 }
 
 }  // namespace slipstream

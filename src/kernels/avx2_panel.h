@@ -53,7 +53,10 @@ struct Avx2Biases {
 // `values`: [128 pairs][16 rows] of int16 pairs, 32-byte aligned; only whole groups that exist are written.
 void avx2_widen_chunk(const Avx2Panel& panel, uint32_t chunk, uint32_t* values);
 void avx2_load_biases(const Avx2Panel& panel, uint32_t bias_block, Avx2Biases& biases);
-// v[16] += the bias block's share for one row: planes xh bh, xl bh, xh bl, xl bl, each v + (even + odd). sums: [high, low][32].
-void avx2_add_biases(const Avx2Biases& biases, const float* sums, float* v);
+// v[row][16] += the bias block's share for each row: planes xh bh, xl bh, xh bl, xl bl, each v + (even + odd).
+// sums: [rows][high, low][32].
+void avx2_add_biases(const Avx2Biases& biases, uint32_t rows, const float* sums, float* v);
+// Both of the above for one row, without the way through memory.
+void avx2_add_biases_once(const Avx2Panel& panel, uint32_t bias_block, const float* sums, float* v);
 
 }  // namespace slipstream

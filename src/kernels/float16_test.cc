@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <immintrin.h>
 
+#include "base/float_mode.h"
+#include "kernels/avx2_lanes.h"
 #include "kernels/random_matrices.h"
 
 namespace slipstream {
@@ -37,6 +39,20 @@ TEST(Float16, every_fp16_and_bf16_value_survives_the_way_there_and_back) {
       EXPECT_EQ(narrow_fp16(widen_fp16(half)), half);
     }
     EXPECT_EQ(narrow_bf16(std::bit_cast<float>(bits << 16 & 0xff7fffff)), bits & 0xff7f);  // exponents below infinity's
+  }
+}
+
+TEST(Float16, avx2_rounds_every_fp16_value_to_the_nearest_bf16_in_three_operations) {
+  FloatModeScope mode;
+  for (uint32_t bits = 0; bits < 65536; ++bits) {
+    const auto half = static_cast<uint16_t>(bits);
+    if ((half & 0x7c00) == 0x7c00) continue;  // infinity and NaN
+    alignas(32) float rounded[8];
+    _mm256_store_ps(rounded, round_fp16_to_bf16(_mm256_set1_ps(widen_fp16(half))));
+    const float expected = widen_bf16(narrow_bf16(widen_fp16(half)));
+    EXPECT_EQ(std::bit_cast<uint32_t>(rounded[0]), std::bit_cast<uint32_t>(expected)) << bits;
+    const float rest = widen_fp16(half) - expected;
+    EXPECT_EQ(widen_bf16(narrow_bf16(rest)), rest) << "the rest of " << bits << " is not a bf16";
   }
 }
 

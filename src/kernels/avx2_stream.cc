@@ -1,10 +1,7 @@
-#include "kernels/avx2_group.h"
+#include "kernels/avx2_stream.h"
 
 namespace slipstream {
 namespace {
-
-// Which values of the lines belong to the group.
-enum Part : int { kLow = 1, kHigh = 2, kBoth = 3 };  // of 4-bit bytes; 8-bit lines are kLow
 
 alignas(32) constexpr uint16_t kMask4[16] = {15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15};
 alignas(32) constexpr uint16_t kMask8[16] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
@@ -69,69 +66,110 @@ constexpr int kPrefetchBytes = 2048;  // ahead in the panel's stream; never chan
   "vmovaps %%ymm" #a0 ", 64 * " #m "(%[acc])\n\tvmovaps %%ymm" #a1 ", 64 * " #m " + 32(%[acc])\n\t"    \
   ".endif\n\t"
 
-// kLines: 64-byte lines of one pass; kPasses: over how many stretches of 64 inputs (4 bits, group 128: two).
-template <int kBits, bool kSigned, int kPart, int kLines, int kPasses, int R>
-void multiply_group(const std::byte* lines, const std::byte* x, const float* scale, float* acc) {
-  uint64_t n, passes = kPasses;
+#define SCALES                                                                                         \
+  ".if %c[scale_type] == 0\n\t"                                                                        \
+  "vpmovzxwd (%[scale]), %%ymm12\n\tvpmovzxwd 16(%[scale]), %%ymm13\n\t"                             \
+  "vpslld $16, %%ymm12, %%ymm12\n\tvpslld $16, %%ymm13, %%ymm13\n\t"                                 \
+  ".elseif %c[scale_type] == 1\n\t"                                                                    \
+  "vcvtph2ps (%[scale]), %%ymm12\n\tvcvtph2ps 16(%[scale]), %%ymm13\n\t"                             \
+  ".else\n\t"                                                                                         \
+  "vmovaps (%[scale]), %%ymm12\n\tvmovaps 32(%[scale]), %%ymm13\n\t"                                 \
+  ".endif\n\t"
+static_assert(static_cast<int>(ScaleType::kBf16) == 0 && static_cast<int>(ScaleType::kFp16) == 1);
+
+// Which halves of 4-bit bytes belong to the group: of group 32 the low or the high, else both. 8-bit lines are kLow.
+enum Part : int { kLow = 1, kHigh = 2, kBoth = 3 };
+
+// What a group is multiplied with, and where its sums go.
+struct Tile {
+  const std::byte* x;  // moves on
+  float* acc;          // [rows][16]
+};
+
+// `count`: lines of one pass over the group, a multiple of 2; `passes`: stretches of 64 inputs (kBoth only).
+template <int kBits, bool kSigned, ScaleType kScale, int R, int kPart>
+inline __attribute__((always_inline)) void multiply_group(const std::byte* lines, const std::byte* scale, uint64_t count, uint64_t passes,
+                                                          Tile& tile) {
+  uint64_t n;
   asm volatile(
       ZERO(0, 0, 1) ZERO(1, 2, 3) ZERO(2, 4, 5) ZERO(3, 6, 7) ZERO(4, 8, 9) ZERO(5, 10, 11)
       ".if %c[R] <= 4\n\tvmovdqa (%[mask]), %%ymm13\n\t.endif\n"
       "3:\n\t"
       ".if %c[part] & 1\n\t"
-      "mov $%c[count] / 2, %[n]\n1:\n\t" PREFETCH(0) LINE(0, "0", "8") PREFETCH(1) LINE(1, "0", "8") NEXT("1")
+      "mov %[count], %[n]\n1:\n\t" PREFETCH(0) LINE(0, "0", "8") PREFETCH(1) LINE(1, "0", "8") NEXT("1")
       ".endif\n\t"
-      ".if %c[part] == 3\n\tsub $64 * %c[count], %[lines]\n\t.endif\n\t"
+      ".if %c[part] == 3\n\tsub $512, %[lines]\n\t.endif\n\t"
       ".if %c[part] & 2\n\t"
-      "mov $%c[count] / 2, %[n]\n2:\n\t" LINE(0, "4", "12") LINE(1, "4", "12") NEXT("2")
+      "mov %[count], %[n]\n2:\n\t" LINE(0, "4", "12") LINE(1, "4", "12") NEXT("2")
       ".endif\n\t"
       ".if %c[part] == 3\n\tdec %[passes]\n\tjnz 3b\n\t.endif\n\t"
-      "prefetcht0 %c[ahead](%[lines])\n\t"  // the scales, a block further on
-      "vmovaps (%[scale]), %%ymm12\n\tvmovaps 32(%[scale]), %%ymm13\n\t"
+      "prefetcht0 %c[ahead](%[scale])\n\t" SCALES
       FINISH(0, 0, 1) FINISH(1, 2, 3) FINISH(2, 4, 5) FINISH(3, 6, 7) FINISH(4, 8, 9) FINISH(5, 10, 11)
-      : [lines] "+r"(lines), [x] "+r"(x), [n] "=&r"(n), [passes] "+r"(passes)
-      : [acc] "r"(acc), [scale] "r"(scale), [mask] "r"(kBits == 4 ? kMask4 : kMask8), [R] "i"(R), [bits] "i"(kBits),
-        [is_signed] "i"(kSigned ? 1 : 0), [part] "i"(kPart), [count] "i"(kLines), [ahead] "i"(kPrefetchBytes)
+      : [lines] "+r"(lines), [x] "+r"(tile.x), [n] "=&r"(n), [passes] "+r"(passes)
+      : [acc] "r"(tile.acc), [scale] "r"(scale), [count] "r"(count / 2), [mask] "r"(kBits == 4 ? kMask4 : kMask8), [R] "i"(R),
+        [bits] "i"(kBits), [is_signed] "i"(kSigned ? 1 : 0), [part] "i"(kPart), [scale_type] "i"(static_cast<int>(kScale)),
+        [ahead] "i"(kPrefetchBytes)
       : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
         "xmm12", "xmm13", "xmm14", "xmm15");
 }
 
-template <int R>
-Avx2GroupFunctions functions_for(const MatrixFormat& format) {
-  const bool affine = format.type == WeightType::kUnsigned;
-  if (format.bits == 4) {
-    if (!affine) return {};
-    switch (format.group) {
-      case 32: return {multiply_group<4, false, kLow, 8, 1, R>, multiply_group<4, false, kHigh, 8, 1, R>};
-      case 64: return {multiply_group<4, false, kBoth, 8, 1, R>, nullptr};
-      default: return {multiply_group<4, false, kBoth, 8, 2, R>, nullptr};
+template <int kBits, bool kSigned, ScaleType kScale, int R>
+void stream_chunk(const Avx2Panel& panel, uint32_t chunk, const std::byte* x, const float* d, float* v) {
+  alignas(64) float acc[R * kPanelRows] = {};
+  Tile tile{x, acc};
+  const uint32_t group = panel.format.group, num_groups = panel.chunk_groups(chunk);
+  const std::byte* block = panel.chunk_at(chunk);
+  for (uint32_t g = 0; g < num_groups; ++g) {
+    const bool second = group == 32 && g % 2 == 1;  // of the block's two groups
+    const std::byte* scale = block + panel.layout.value_bytes + (second ? panel.layout.group_bytes : 0);
+    if constexpr (kBits == 8) {
+      multiply_group<8, kSigned, kScale, R, kLow>(block + (second ? 512 : 0), scale, group / 4, 1, tile);
+    } else if (group != 32) {
+      multiply_group<4, kSigned, kScale, R, kBoth>(block, scale, 8, group / 64, tile);
+    } else if (second) {
+      multiply_group<4, kSigned, kScale, R, kHigh>(block, scale, 8, 1, tile);
+    } else {
+      multiply_group<4, kSigned, kScale, R, kLow>(block, scale, 8, 1, tile);
+    }
+    if (group != 32 || second) block += panel.layout.block_bytes;
+  }
+  for (int m = 0; m < R; ++m) {
+    const __m256 scale = _mm256_broadcast_ss(d + m);
+    for (int half = 0; half < 16; half += 8) {
+      float* to = v + m * kPanelRows + half;
+      _mm256_storeu_ps(to, _mm256_fmadd_ps(_mm256_load_ps(acc + m * kPanelRows + half), scale, _mm256_loadu_ps(to)));
     }
   }
-  if (affine) {
-    switch (format.group) {
-      case 32: return {multiply_group<8, false, kLow, 8, 1, R>, multiply_group<8, false, kLow, 8, 1, R>};
-      case 64: return {multiply_group<8, false, kLow, 16, 1, R>, nullptr};
-      default: return {multiply_group<8, false, kLow, 32, 1, R>, nullptr};
-    }
+}
+
+template <int kBits, bool kSigned, ScaleType kScale>
+Avx2StreamFunction function_for_rows(uint32_t rows) {
+  switch (rows) {
+    case 1: return stream_chunk<kBits, kSigned, kScale, 1>;
+    case 2: return stream_chunk<kBits, kSigned, kScale, 2>;
+    case 3: return stream_chunk<kBits, kSigned, kScale, 3>;
+    case 4: return stream_chunk<kBits, kSigned, kScale, 4>;
+    case 5: return stream_chunk<kBits, kSigned, kScale, 5>;
+    case 6: return stream_chunk<kBits, kSigned, kScale, 6>;
+    default: return nullptr;
   }
-  switch (format.group) {
-    case 32: return {multiply_group<8, true, kLow, 8, 1, R>, multiply_group<8, true, kLow, 8, 1, R>};
-    case 64: return {multiply_group<8, true, kLow, 16, 1, R>, nullptr};
-    default: return {multiply_group<8, true, kLow, 32, 1, R>, nullptr};
+}
+
+template <int kBits, bool kSigned>
+Avx2StreamFunction function_for_scales(ScaleType scales, uint32_t rows) {
+  switch (scales) {
+    case ScaleType::kBf16: return function_for_rows<kBits, kSigned, ScaleType::kBf16>(rows);
+    case ScaleType::kFp16: return function_for_rows<kBits, kSigned, ScaleType::kFp16>(rows);
+    default: return function_for_rows<kBits, kSigned, ScaleType::kFp32>(rows);
   }
 }
 
 }  // namespace
 
-Avx2GroupFunctions avx2_group_functions(const MatrixFormat& format, uint32_t rows) {
-  switch (rows) {
-    case 1: return functions_for<1>(format);
-    case 2: return functions_for<2>(format);
-    case 3: return functions_for<3>(format);
-    case 4: return functions_for<4>(format);
-    case 5: return functions_for<5>(format);
-    case 6: return functions_for<6>(format);
-    default: return {};
-  }
+Avx2StreamFunction avx2_stream_function(const MatrixFormat& format, uint32_t rows) {
+  const bool affine = format.type == WeightType::kUnsigned;
+  if (format.bits == 4) return affine ? function_for_scales<4, false>(format.scales, rows) : nullptr;
+  return affine ? function_for_scales<8, false>(format.scales, rows) : function_for_scales<8, true>(format.scales, rows);
 }
 
 }  // namespace slipstream
