@@ -57,6 +57,12 @@ impl AddedTokens {
         made
     }
 
+    /// Plain spellings; their ids are their places in the list.
+    pub fn of_spellings(spellings: &[String]) -> AddedTokens {
+        let plain = AddedToken::from("", false);
+        AddedTokens::new(spellings.iter().enumerate().map(|(index, spelling)| (spelling.as_str(), index as u32, &plain)))
+    }
+
     /// In order. `trusted(begin, end)`: may a control token stand there.
     pub fn find(&self, text: &str, trusted: impl Fn(usize, usize) -> bool) -> Vec<Found> {
         let mut found: Vec<Found> = Vec::new();

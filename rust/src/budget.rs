@@ -2,14 +2,15 @@
 //!
 //! The template language counts instructions, but one instruction can double a string, and a list nested a hundred thousand deep
 //! overflows the stack when it is dropped. So a render runs on a thread of its own with a large stack, and the crate's allocator
-//! counts what that thread holds. Over the budget the thread stops inside the allocator, for ever: nothing can unwind from there, and
-//! ending the process is what must not happen. The caller gets an error at once and is expected to use that template no more; what
-//! the stopped thread holds stays lost.
+//! counts what that thread holds. Over the budget (or at its next allocation when its time is over) the thread stops inside the
+//! allocator, for ever: nothing can unwind from there, and ending the process is what must not happen. The caller gets an error at
+//! once and is expected to use that template no more; what the stopped thread holds stays lost.
 
 use crate::panics::caught;
 use crate::Outcome;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ enum Progress {
 struct Signal {
     progress: Mutex<Progress>,
     changed: Condvar,
+    abandoned: AtomicBool, // nobody waits any more
 }
 
 thread_local! {
@@ -73,10 +75,11 @@ fn count(bytes: isize) {
     if signal.is_null() {
         return;
     }
+    // SAFETY: the signal lives as long as the thread, which holds a reference to it.
+    let signal = unsafe { &*signal };
     HELD.set(HELD.get() + bytes);
-    if bytes > 0 && HELD.get() > ALLOWED.get() {
-        // SAFETY: the signal lives as long as the thread, which holds a reference to it.
-        stop_for_ever(unsafe { &*signal });
+    if bytes > 0 && (HELD.get() > ALLOWED.get() || signal.abandoned.load(Ordering::Relaxed)) {
+        stop_for_ever(signal);
     }
 }
 
@@ -98,7 +101,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 pub fn run<T: Send + 'static>(budget: Budget, work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Spent<T> {
-    let signal = Arc::new(Signal { progress: Mutex::new(Progress::Running), changed: Condvar::new() });
+    let signal = Arc::new(Signal { progress: Mutex::new(Progress::Running), changed: Condvar::new(), abandoned: AtomicBool::new(false) });
     let of_thread = Arc::clone(&signal);
     let spawned = std::thread::Builder::new().name("template".to_string()).stack_size(budget.stack_bytes).spawn(move || {
         ALLOWED.set(budget.memory_bytes as isize);
@@ -129,6 +132,7 @@ pub fn run<T: Send + 'static>(budget: Budget, work: impl FnOnce() -> Outcome<T> 
         Progress::OverMemory => Spent::Over("memory"),
         Progress::Running | Progress::Abandoned => {
             *progress = Progress::Abandoned;
+            signal.abandoned.store(true, Ordering::Relaxed);
             Spent::Over("time")
         }
     }

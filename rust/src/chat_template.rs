@@ -9,11 +9,13 @@
 //! template that looks for its control tokens inside a message, and found one), the request is refused. So the text is always
 //! Hugging Face's, and a control token is always the template's: a template that puts one together from pieces gets plain text.
 
+use crate::added_tokens::AddedTokens;
 use crate::budget::{self, Budget, Spent};
 use crate::limits::*;
 use crate::strftime::{strftime, Moment};
 use crate::template_input::{PartsSupport, TemplateInput};
 use crate::{python_methods, template_source, Fault, Outcome};
+use ahash::AHashSet;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind};
 use serde_json::json;
@@ -23,9 +25,40 @@ use std::sync::Arc;
 
 const NAME: &str = "chat_template";
 
-/// Private characters, plane 15: the first pair; a request that contains one of them gets the next.
-const FIRST_MARK: u32 = 0xF0000;
-const MAX_MARK: u32 = 0xFFFFD;
+/// Which of the private characters of plane 15 occur in some texts: two that do not are the marks.
+struct PrivateCharacters(Vec<bool>);
+
+impl PrivateCharacters {
+    const FIRST: u32 = 0xF0000;
+    const COUNT: u32 = 0xFFFE;
+
+    fn new() -> PrivateCharacters {
+        PrivateCharacters(vec![false; Self::COUNT as usize])
+    }
+
+    fn add(&mut self, text: &str) {
+        if !text.as_bytes().contains(&0xF3) {
+            return; // the first byte of each of them in UTF-8
+        }
+        for character in text.chars() {
+            if let Some(seen) = (character as u32).checked_sub(Self::FIRST).and_then(|index| self.0.get_mut(index as usize)) {
+                *seen = true;
+            }
+        }
+    }
+
+    fn contains(&self, character: char) -> bool {
+        (character as u32).checked_sub(Self::FIRST).and_then(|index| self.0.get(index as usize)).is_some_and(|seen| *seen)
+    }
+
+    fn two_others(&self) -> Outcome<[char; 2]> {
+        let mut free = (0..Self::COUNT).filter(|&index| !self.0[index as usize]).filter_map(|index| char::from_u32(Self::FIRST + index));
+        match (free.next(), free.next()) {
+            (Some(open), Some(close)) => Ok([open, close]),
+            _ => Err("too many private characters (U+F0000 and on) in the text".to_string()),
+        }
+    }
+}
 
 pub struct ChatTemplate {
     compiled: Arc<Compiled>,
@@ -34,7 +67,8 @@ pub struct ChatTemplate {
 
 struct Compiled {
     source: String, // prepared
-    tokens: Vec<String>,
+    tokens: AHashSet<String>,
+    spellings: AddedTokens, // of them
     bos_token: String,
     eos_token: String,
     marks: [char; 2],
@@ -70,15 +104,20 @@ impl ChatTemplate {
             return Err(format!("{} bytes, at most {MAX_TEMPLATE_BYTES} are allowed", source.len()));
         }
         tokens.retain(|token| !token.is_empty());
-        let marks = free_marks(|marks| source.contains(marks) || tokens.iter().any(|token| token.contains(marks)))?;
         let compile = {
             let (source, bos, eos) = (template_source::prepare(source), bos_token.to_string(), eos_token.to_string());
             move || {
+                let spellings = AddedTokens::of_spellings(&tokens);
+                let mut taken = PrivateCharacters::new();
+                taken.add(&source);
+                tokens.iter().for_each(|token| taken.add(token));
+                let marks = taken.two_others()?;
                 let mut compiled = Compiled {
                     plain: environment_of(source.clone())?,
-                    marked: environment_of(template_source::mark(&source, &tokens, marks))?,
+                    marked: environment_of(template_source::mark(&source, &spellings, marks))?,
                     source,
-                    tokens,
+                    tokens: tokens.into_iter().collect(),
+                    spellings,
                     bos_token: bos,
                     eos_token: eos,
                     marks,
@@ -111,12 +150,6 @@ impl ChatTemplate {
             }
         }
     }
-}
-
-fn free_marks(is_taken: impl Fn([char; 2]) -> bool) -> Outcome<[char; 2]> {
-    let pairs = (FIRST_MARK..MAX_MARK).step_by(2).filter_map(|code| Some([char::from_u32(code)?, char::from_u32(code + 1)?]));
-    // (A text would have to be a quarter of a megabyte of private characters to leave none.)
-    pairs.into_iter().find(|&marks| !is_taken(marks)).ok_or_else(|| "too many private characters (U+F0000 ...) in the text".to_string())
 }
 
 fn environment_of(source: String) -> Outcome<Environment<'static>> {
@@ -200,16 +233,20 @@ impl Compiled {
         let run = |environment: &Environment, marks: [char; 2]| {
             let [bos, eos] = [&self.bos_token, &self.eos_token].map(|token| {
                 let mut text = String::new();
-                template_source::mark_text(token, &self.tokens, marks, &mut text);
+                template_source::mark_text(token, &self.spellings, marks, &mut text);
                 text
             });
             self.run(environment, input, add_generation_prompt, now, [&bos, &eos]).map(|text| (text, marks)).map_err(Stop::text)
         };
-        if !input.mentions(self.marks) {
+        let mut taken = PrivateCharacters::new();
+        input.visit_texts(&mut |text| taken.add(text));
+        if !self.marks.iter().any(|&mark| taken.contains(mark)) {
             return run(&self.marked, self.marks);
         }
-        let marks = free_marks(|marks| input.mentions(marks) || self.source.contains(marks))?;
-        run(&environment_of(template_source::mark(&self.source, &self.tokens, marks))?, marks)
+        taken.add(&self.source);
+        self.tokens.iter().for_each(|token| taken.add(token));
+        let marks = taken.two_others()?;
+        run(&environment_of(template_source::mark(&self.source, &self.spellings, marks))?, marks)
     }
 
     fn run(
@@ -263,7 +300,7 @@ impl Compiled {
             }
             // A whole token between its marks, and nothing less.
             let inside = rest.find([open, close]).filter(|&end| rest[end..].starts_with(close)).map(|end| &rest[..end]);
-            if let Some(token) = inside.filter(|inside| self.tokens.iter().any(|token| token == inside)) {
+            if let Some(token) = inside.filter(|inside| self.tokens.contains(*inside)) {
                 let begin = rendered.text.len() as u32;
                 rendered.trusted.push([begin, begin + token.len() as u32]);
             }

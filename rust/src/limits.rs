@@ -6,6 +6,10 @@ pub const MAX_TOKENIZER_BYTES: usize = 256 << 20;
 pub const MAX_VOCABULARY: usize = 1 << 22;
 /// Tokens added beside the model's vocabulary; Gemma 3 has 6,415.
 pub const MAX_ADDED_TOKENS: usize = 1 << 17;
+/// Bytes of all of them together; Gemma 3's have 60 kB.
+pub const MAX_ADDED_TOKENS_BYTES: usize = 1 << 24;
+/// Tokens that a post-processor may put around a text.
+pub const MAX_SURROUNDING_TOKENS: usize = 64;
 /// Bytes of one token. The longest in Gemma 3 are 31 spaces of 3 bytes.
 pub const MAX_TOKEN_BYTES: usize = 1 << 14;
 /// Steps of a normalizer, pre-tokenizer, post-processor or decoder, nested ones included.

@@ -90,10 +90,14 @@ impl TemplateInput {
         any
     }
 
-    /// Is one of the characters in any text or name?
-    pub fn mentions(&self, characters: [char; 2]) -> bool {
-        let kwargs = self.kwargs.iter().any(|(name, value)| name.contains(characters) || value_mentions(value, characters));
-        kwargs || value_mentions(&self.messages, characters) || value_mentions(&self.tools, characters)
+    /// Calls `visit` with every text and every name.
+    pub fn visit_texts(&self, visit: &mut impl FnMut(&str)) {
+        visit_texts(&self.messages, visit);
+        visit_texts(&self.tools, visit);
+        for (name, value) in &self.kwargs {
+            visit(name);
+            visit_texts(value, visit);
+        }
     }
 }
 
@@ -114,12 +118,15 @@ fn parse(what: &str, json: &str) -> Outcome<Value> {
     serde_json::from_str(json).map_err(|fault| format!("{what}: {fault}"))
 }
 
-fn value_mentions(value: &Value, characters: [char; 2]) -> bool {
+fn visit_texts(value: &Value, visit: &mut impl FnMut(&str)) {
     match value {
-        Value::String(text) => text.contains(characters),
-        Value::Array(items) => items.iter().any(|item| value_mentions(item, characters)),
-        Value::Object(fields) => fields.iter().any(|(name, field)| name.contains(characters) || value_mentions(field, characters)),
-        _ => false,
+        Value::String(text) => visit(text),
+        Value::Array(items) => items.iter().for_each(|item| visit_texts(item, visit)),
+        Value::Object(fields) => fields.iter().for_each(|(name, field)| {
+            visit(name);
+            visit_texts(field, visit);
+        }),
+        _ => {}
     }
 }
 

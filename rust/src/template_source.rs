@@ -5,6 +5,8 @@
 //! - `"..." % x`, Python's formatting, which the template language lacks, becomes `"..." | format(x)`.
 //! - marking: each control token that the source itself spells gets a private character on either side (see chat_template.rs).
 
+use crate::added_tokens::AddedTokens;
+
 /// What a part of the source is.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Kind {
@@ -24,7 +26,8 @@ pub fn parts_of(source: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = source;
     while !rest.is_empty() {
-        let text_end = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min().unwrap_or(rest.len());
+        let opens = |pair: &[u8]| pair[0] == b'{' && matches!(pair[1], b'{' | b'%' | b'#');
+        let text_end = rest.as_bytes().windows(2).position(opens).unwrap_or(rest.len());
         push(&mut parts, Kind::Text, &rest[..text_end]);
         rest = &rest[text_end..];
         if rest.starts_with("{#") {
@@ -199,8 +202,8 @@ fn python_format(code: &str, after_literal: bool) -> Formatting<'_> {
     }
 }
 
-/// The source with each spelling of `tokens` in text and strings between `marks`; the longest where several begin.
-pub fn mark(source: &str, tokens: &[String], marks: [char; 2]) -> String {
+/// The source with each of `tokens` in text and strings between `marks`.
+pub fn mark(source: &str, tokens: &AddedTokens, marks: [char; 2]) -> String {
     let mut out = String::with_capacity(source.len() + source.len() / 8);
     for part in parts_of(source) {
         match part.kind {
@@ -211,21 +214,14 @@ pub fn mark(source: &str, tokens: &[String], marks: [char; 2]) -> String {
     out
 }
 
-pub fn mark_text(text: &str, tokens: &[String], marks: [char; 2], out: &mut String) {
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        // (Some thousand tokens at most begin with the same letter; a template is some kB. Made once per model.)
-        match tokens.iter().filter(|token| !token.is_empty() && rest.starts_with(token.as_str())).max_by_key(|token| token.len()) {
-            Some(token) => {
-                out.push(marks[0]);
-                out.push_str(token);
-                out.push(marks[1]);
-                rest = &rest[token.len()..];
-            }
-            None => {
-                out.push(character);
-                rest = &rest[character.len_utf8()..];
-            }
-        }
+pub fn mark_text(text: &str, tokens: &AddedTokens, marks: [char; 2], out: &mut String) {
+    let mut done = 0;
+    for token in tokens.find(text, |_, _| true) {
+        out.push_str(&text[done..token.begin]);
+        out.push(marks[0]);
+        out.push_str(&text[token.begin..token.end]);
+        out.push(marks[1]);
+        done = token.end;
     }
+    out.push_str(&text[done..]);
 }

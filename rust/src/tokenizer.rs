@@ -1,7 +1,8 @@
 //! A tokenizer ready for work: encode with trusted places, decode, and the facts the C++ side keeps.
 
 use crate::added_tokens::AddedTokens;
-use crate::limits::{MAX_TEXT_BYTES, MAX_VOCABULARY};
+use crate::limits::{MAX_SURROUNDING_TOKENS, MAX_TEXT_BYTES, MAX_VOCABULARY};
+use crate::panics::caught;
 use crate::token_bytes::{Decoding, TokenBytes, SPECIAL};
 use crate::Outcome;
 use tokenizers::normalizer::Range;
@@ -137,10 +138,12 @@ impl Tokenizer {
 fn surroundings(inner: &tokenizers::Tokenizer, largest_id: usize) -> Outcome<(Vec<u32>, Vec<u32>)> {
     let Some(processor) = inner.get_post_processor() else { return Ok((Vec::new(), Vec::new())) };
     let marker = Token::new(u32::MAX, String::new(), (0, 0));
-    let around = processor
-        .process(Encoding::from_tokens(vec![marker], 0), None, true)
-        .map_err(|fault| format!("post_processor: {fault}"))?;
+    let process = || processor.process(Encoding::from_tokens(vec![marker], 0), None, true).map_err(|fault| fault.to_string());
+    let around = caught(process).map_err(|fault| format!("post_processor: {fault}"))?;
     let ids = around.get_ids();
+    if ids.len() > MAX_SURROUNDING_TOKENS {
+        return Err(format!("post_processor: it adds {} tokens, at most {MAX_SURROUNDING_TOKENS} are allowed", ids.len() - 1));
+    }
     let Some(at) = ids.iter().position(|&id| id == u32::MAX) else {
         return Err("post_processor: it drops the text".to_string());
     };

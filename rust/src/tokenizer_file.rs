@@ -4,6 +4,7 @@
 //! a step that is not known here could neither be decoded token by token nor be bounded.
 
 use crate::limits::*;
+use crate::panics::caught;
 use crate::tokenizer::Tokenizer;
 use crate::Outcome;
 use ahash::{AHashMap, AHashSet};
@@ -159,7 +160,7 @@ fn part<T: serde::de::DeserializeOwned>(name: &str, value: Value) -> Outcome<Opt
     if value.is_null() {
         return Ok(None);
     }
-    serde_json::from_value(value).map(Some).map_err(|fault| format!("{name}: {fault}"))
+    caught(|| serde_json::from_value(value).map(Some).map_err(|fault| fault.to_string())).map_err(|fault| format!("{name}: {fault}"))
 }
 
 fn build_bpe(model: BpeModel) -> Outcome<BPE> {
@@ -220,6 +221,10 @@ fn check_vocabulary(vocabulary: &AHashMap<String, u32>) -> Outcome<()> {
 fn add_tokens(inner: &mut tokenizers::Tokenizer, entries: Vec<AddedTokenEntry>) -> Outcome<()> {
     if entries.len() > MAX_ADDED_TOKENS {
         return Err(format!("{} added_tokens, at most {MAX_ADDED_TOKENS} are allowed", entries.len()));
+    }
+    let bytes: usize = entries.iter().map(|entry| entry.content.len()).sum();
+    if bytes > MAX_ADDED_TOKENS_BYTES {
+        return Err(format!("added_tokens: {bytes} bytes of text, at most {MAX_ADDED_TOKENS_BYTES} are allowed"));
     }
     let mut expected = Vec::with_capacity(entries.len());
     let mut tokens = Vec::with_capacity(entries.len());
