@@ -15,8 +15,16 @@ namespace {
 // idle server sleeps.
 constexpr uint32_t kSpins = 100'000;
 
+// One part of the work: the worker of that number takes it, or the owner when the worker is late, as it is when the system
+// has given its core to somebody else for some milliseconds. Whoever moves `claimed` from epoch - 1 to epoch does the part.
 struct alignas(128) WorkerFlag {
+  std::atomic<uint32_t> claimed{0};
   std::atomic<uint32_t> done{0};  // the last epoch this worker finished; written by it, read by the owner
+
+  bool claim(uint32_t epoch) {
+    uint32_t before = epoch - 1;
+    return claimed.compare_exchange_strong(before, epoch, std::memory_order_acq_rel);
+  }
 };
 
 }  // namespace
@@ -24,7 +32,7 @@ struct alignas(128) WorkerFlag {
 struct ThreadPool::Shared {
   alignas(128) std::atomic<uint32_t> epoch{0};  // grows by one per run; written by the owner, workers wait on it
   std::atomic<uint32_t> num_asleep{0};          // workers in (or about to enter) a futex wait
-  Function function = nullptr;                  // set before `epoch` is released
+  Function function = nullptr;                  // set before `epoch` is released; read by who has claimed a part of it
   void* context = nullptr;
   std::atomic<bool> stop{false};
   std::unique_ptr<WorkerFlag[]> flags;
@@ -59,8 +67,13 @@ void ThreadPool::run_erased(Function function, void* context) {
 
   function(context, 0);
   for (uint32_t thread = 1; thread < num_threads_; ++thread) {
+    WorkerFlag& flag = shared.flags[thread];
+    if (flag.claim(epoch)) {
+      function(context, thread);
+      continue;
+    }
     uint32_t spins = 0;
-    while (shared.flags[thread].done.load(std::memory_order_acquire) != epoch) {
+    while (flag.done.load(std::memory_order_acquire) != epoch) {
       // With more threads than cores the worker may need this core to finish.
       if (++spins % 4096 == 0) std::this_thread::yield();
       _mm_pause();
@@ -86,6 +99,7 @@ void ThreadPool::work_loop(uint32_t thread) {
     }
     seen = shared.epoch.load(std::memory_order_acquire);
     if (shared.stop.load()) return;
+    if (!shared.flags[thread].claim(seen)) continue;  // the owner was first
     shared.function(shared.context, thread);
     shared.flags[thread].done.store(seen, std::memory_order_release);
   }

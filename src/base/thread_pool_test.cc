@@ -1,0 +1,65 @@
+#include "base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "base/float_mode.h"
+
+namespace slipstream {
+namespace {
+
+TEST(ThreadPool, every_part_is_done_once_in_every_run) {
+  for (const uint32_t num_threads : {1u, 2u, 3u, 5u}) {
+    ThreadPool pool(num_threads);
+    std::vector<uint32_t> counts(num_threads);  // plain numbers: a part done twice at once would be a race
+    for (uint32_t run = 1; run <= 3000; ++run) {
+      pool.run([&](uint32_t thread) { ++counts[thread]; });
+      for (const uint32_t count : counts) ASSERT_EQ(count, run);
+    }
+  }
+}
+
+// A worker that has fallen asleep, or that the system has set aside, keeps nobody waiting for long: the owner does its part.
+TEST(ThreadPool, a_run_after_a_pause_is_complete_too) {
+  ThreadPool pool(3);
+  for (uint32_t run = 0; run < 20; ++run) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(run));
+    std::vector<uint32_t> counts(3);
+    pool.run([&](uint32_t thread) { ++counts[thread]; });
+    EXPECT_EQ(counts, std::vector<uint32_t>(3, 1));
+  }
+}
+
+TEST(ThreadPool, every_part_runs_in_the_float_mode_and_the_callers_own_comes_back) {
+  ThreadPool pool(3);
+  const unsigned outer = _mm_getcsr();
+  std::vector<unsigned> modes(3);
+  for (uint32_t run = 0; run < 100; ++run) {
+    pool.run([&](uint32_t thread) { modes[thread] = _mm_getcsr() & 0xffc0; });
+    EXPECT_EQ(modes, std::vector<unsigned>(3, 0x1f80 | 0x8000 | 0x0040));
+    EXPECT_EQ(_mm_getcsr(), outer);
+  }
+}
+
+TEST(ThreadPool, split_gives_every_item_to_one_thread) {
+  for (const uint32_t items : {0u, 1u, 7u, 64u, 1000u}) {
+    for (const uint32_t num_threads : {1u, 2u, 3u, 16u}) {
+      for (const uint32_t unit : {1u, 4u}) {
+        uint32_t next = 0;
+        for (uint32_t thread = 0; thread < num_threads; ++thread) {
+          const Range part = split(items, thread, num_threads, unit);
+          EXPECT_EQ(part.begin, next);
+          EXPECT_TRUE(part.end == items || part.end % unit == 0);
+          next = part.end;
+        }
+        EXPECT_EQ(next, items);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace slipstream
