@@ -38,11 +38,32 @@ uint64_t number_in(const std::string& path) {
   return std::numeric_limits<uint64_t>::max();
 }
 
-uint64_t left_under(const std::string& folder, const char* limit_name, const char* usage_name) {
-  const uint64_t limit = number_in(folder + "/" + limit_name);
+// "name 123" in a memory.stat file; 0 when it is not there.
+uint64_t stat_field(const std::string& path, const std::string& name) {
+  std::ifstream file(path);
+  std::string key;
+  uint64_t value = 0;
+  while (file >> key >> value) {
+    if (key == name) return value;
+  }
+  return 0;
+}
+
+// The names that one version of cgroups has for the same things.
+struct GroupFiles {
+  const char* limit;
+  const char* usage;
+  const char* cache;  // in memory.stat: file pages that the system drops when memory is needed
+};
+constexpr GroupFiles kVersion1{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
+constexpr GroupFiles kVersion2{"memory.max", "memory.current", "inactive_file"};
+
+uint64_t left_under(const std::string& folder, const GroupFiles& names) {
+  const uint64_t limit = number_in(folder + "/" + names.limit);
   if (limit >= std::numeric_limits<int64_t>::max() / 2) return std::numeric_limits<uint64_t>::max();
-  const uint64_t usage = number_in(folder + "/" + usage_name);
-  return usage >= limit ? 0 : limit - usage;
+  const uint64_t usage = number_in(folder + "/" + names.usage);
+  const uint64_t cache = std::min(usage, stat_field(folder + "/memory.stat", names.cache));
+  return usage - cache >= limit ? 0 : limit - (usage - cache);
 }
 
 // The tightest room left on the way from this process's group up to the root.
@@ -58,15 +79,14 @@ uint64_t cgroup_left() {
     std::string path = line.substr(second + 1);
     const bool v2 = controllers.empty();
     if (!v2 && controllers.find("memory") == std::string::npos) continue;
+    const GroupFiles& names = v2 ? kVersion2 : kVersion1;
     const std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
     while (true) {
-      left = std::min(left, v2 ? left_under(root + path, "memory.max", "memory.current")
-                               : left_under(root + path, "memory.limit_in_bytes", "memory.usage_in_bytes"));
+      left = std::min(left, left_under(root + path, names));
       if (path.empty() || path == "/") break;
       path.resize(path.find_last_of('/'));
     }
-    left = std::min(left, v2 ? left_under(root, "memory.max", "memory.current")
-                             : left_under(root, "memory.limit_in_bytes", "memory.usage_in_bytes"));
+    left = std::min(left, left_under(root, names));
   }
   return left;
 }
