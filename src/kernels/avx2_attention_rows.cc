@@ -64,16 +64,16 @@ void widen_segment(const KvPages& pages, Rows& rows, uint32_t first, uint32_t n)
 inline __attribute__((always_inline)) void multiply_tile(const float* x, size_t step, size_t row_step, const float* lanes, uint32_t n,
                                                          float* to, size_t to_step) {
   __m256 sum[kTile][2];
-  for (uint32_t r = 0; r < kTile; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_ps();
+  UNROLL for (uint32_t r = 0; r < kTile; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_ps();
   for (uint32_t i = 0; i < n; ++i, x += step, lanes += 16) {
     const __m256 first = _mm256_loadu_ps(lanes), second = _mm256_loadu_ps(lanes + 8);
-    for (uint32_t r = 0; r < kTile; ++r) {
+    UNROLL for (uint32_t r = 0; r < kTile; ++r) {
       const __m256 value = _mm256_broadcast_ss(x + r * row_step);
       sum[r][0] = _mm256_fmadd_ps(value, first, sum[r][0]);
       sum[r][1] = _mm256_fmadd_ps(value, second, sum[r][1]);
     }
   }
-  for (uint32_t r = 0; r < kTile; ++r) {
+  UNROLL for (uint32_t r = 0; r < kTile; ++r) {
     _mm256_storeu_ps(to + r * to_step, sum[r][0]);
     _mm256_storeu_ps(to + r * to_step + 8, sum[r][1]);
   }

@@ -29,20 +29,20 @@ struct Token {
 template <bool kFp32, int kHeads, int kVectors>
 void score_tokens(const Token& token, const std::byte* keys, uint32_t slot, uint32_t head, uint32_t to) {
   __m256 sum[kHeads][kVectors];
-  for (int h = 0; h < kHeads; ++h) {
-    for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_setzero_ps();
+  UNROLL for (int h = 0; h < kHeads; ++h) {
+    UNROLL for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_setzero_ps();
   }
   const float* q = token.q + head;
   for (uint32_t d = 0; d < token.head_dim; ++d, q += token.group) {
-    __m256 k[kVectors];
-    for (int i = 0; i < kVectors; ++i) k[i] = load_kv<kFp32>(keys, static_cast<size_t>(d) * token.page_tokens + slot + i * 8);
-    for (int h = 0; h < kHeads; ++h) {
-      const __m256 x = _mm256_broadcast_ss(q + h);
-      for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_fmadd_ps(x, k[i], sum[h][i]);
+    __m256 x[kHeads];
+    UNROLL for (int h = 0; h < kHeads; ++h) x[h] = _mm256_broadcast_ss(q + h);
+    UNROLL for (int i = 0; i < kVectors; ++i) {
+      const __m256 k = load_kv<kFp32>(keys, static_cast<size_t>(d) * token.page_tokens + slot + i * 8);
+      UNROLL for (int h = 0; h < kHeads; ++h) sum[h][i] = _mm256_fmadd_ps(x[h], k, sum[h][i]);
     }
   }
-  for (int h = 0; h < kHeads; ++h) {
-    for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(token.scores + (head + h) * kSegmentTokens + to + i * 8, sum[h][i]);
+  UNROLL for (int h = 0; h < kHeads; ++h) {
+    UNROLL for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(token.scores + (head + h) * kSegmentTokens + to + i * 8, sum[h][i]);
   }
 }
 
@@ -50,26 +50,26 @@ void score_tokens(const Token& token, const std::byte* keys, uint32_t slot, uint
 template <bool kFp32, int kHeads, int kVectors>
 void weigh_dims(const Token& token, const std::byte* values, uint32_t n, uint32_t head, uint32_t dim, uint32_t from) {
   __m256 sum[kHeads][kVectors];
-  for (int h = 0; h < kHeads; ++h) {
-    for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_loadu_ps(token.out + (head + h) * token.head_dim + dim + i * 8);
+  UNROLL for (int h = 0; h < kHeads; ++h) {
+    UNROLL for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_loadu_ps(token.out + (head + h) * token.head_dim + dim + i * 8);
   }
   const float* p = token.scores + head * kSegmentTokens + from;
   for (uint32_t t = 0; t < n; ++t) {
-    __m256 v[kVectors];
-    for (int i = 0; i < kVectors; ++i) v[i] = load_kv<kFp32>(values, static_cast<size_t>(t) * token.head_dim + dim + i * 8);
-    for (int h = 0; h < kHeads; ++h) {
-      const __m256 x = _mm256_broadcast_ss(p + h * kSegmentTokens + t);
-      for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_fmadd_ps(x, v[i], sum[h][i]);
+    __m256 x[kHeads];
+    UNROLL for (int h = 0; h < kHeads; ++h) x[h] = _mm256_broadcast_ss(p + h * kSegmentTokens + t);
+    UNROLL for (int i = 0; i < kVectors; ++i) {
+      const __m256 v = load_kv<kFp32>(values, static_cast<size_t>(t) * token.head_dim + dim + i * 8);
+      UNROLL for (int h = 0; h < kHeads; ++h) sum[h][i] = _mm256_fmadd_ps(x[h], v, sum[h][i]);
     }
   }
-  for (int h = 0; h < kHeads; ++h) {
-    for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(token.out + (head + h) * token.head_dim + dim + i * 8, sum[h][i]);
+  UNROLL for (int h = 0; h < kHeads; ++h) {
+    UNROLL for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(token.out + (head + h) * token.head_dim + dim + i * 8, sum[h][i]);
   }
 }
 
 template <bool kFp32, int kHeads>
 void score_page(const Token& token, const std::byte* keys, uint32_t head, uint32_t to) {
-  constexpr int kWide = kHeads <= 2 ? 4 : 2;  // of 16 registers: heads * vectors sums, the vectors, one q
+  constexpr int kWide = kHeads <= 3 ? 4 : 2;  // of 16 registers: heads * vectors sums, one q a head, one vector
   uint32_t slot = 0;
   for (; slot + kWide * 8 <= token.page_tokens; slot += kWide * 8) {
     score_tokens<kFp32, kHeads, kWide>(token, keys, slot, head, to + slot);
@@ -79,7 +79,7 @@ void score_page(const Token& token, const std::byte* keys, uint32_t head, uint32
 
 template <bool kFp32, int kHeads>
 void weigh_page(const Token& token, const std::byte* values, uint32_t n, uint32_t head, uint32_t from) {
-  constexpr int kWide = kHeads == 1 ? 8 : kHeads == 2 ? 4 : 2;
+  constexpr int kWide = kHeads == 1 ? 8 : kHeads <= 3 ? 4 : 2;
   uint32_t dim = 0;
   for (; dim + kWide * 8 <= token.head_dim; dim += kWide * 8) {
     weigh_dims<kFp32, kHeads, kWide>(token, values, n, head, dim, from);

@@ -108,19 +108,19 @@ void widen(const Product& product, uint32_t panel, uint32_t first, uint32_t n) {
 template <int R>
 void multiply_tile(const float* widened, uint32_t n, const float* x, size_t stride, float* sums) {
   __m256 v[R][2];
-  for (int m = 0; m < R; ++m) {
+  UNROLL for (int m = 0; m < R; ++m) {
     v[m][0] = _mm256_load_ps(sums + m * 16);
     v[m][1] = _mm256_load_ps(sums + m * 16 + 8);
   }
   for (uint32_t k = 0; k < n; ++k) {
     const __m256 w0 = _mm256_load_ps(widened + k * 16), w1 = _mm256_load_ps(widened + k * 16 + 8);
-    for (int m = 0; m < R; ++m) {
+    UNROLL for (int m = 0; m < R; ++m) {
       const __m256 value = _mm256_broadcast_ss(x + m * stride + k);
       v[m][0] = _mm256_fmadd_ps(value, w0, v[m][0]);
       v[m][1] = _mm256_fmadd_ps(value, w1, v[m][1]);
     }
   }
-  for (int m = 0; m < R; ++m) {
+  UNROLL for (int m = 0; m < R; ++m) {
     _mm256_store_ps(sums + m * 16, v[m][0]);
     _mm256_store_ps(sums + m * 16 + 8, v[m][1]);
   }

@@ -2,7 +2,7 @@
 //
 // A panel is 16 output rows; panels lie one after the other, each packed_panel_bytes() long and 64-byte aligned. Inside a
 // panel, blocks of 64 inputs carry their values and, in the same stream, their scales and biases. Rows beyond `rows` in the
-// last panel and inputs beyond `cols` are zero (q = 0, scale = 0, bias = 0). What a block looks like is said in packed_matrix.cc and known
+// last panel and inputs beyond `cols` are zero (q = 0, scale = 0, bias = 0). What a block looks like is said in packed_block.h and known
 // only in kernels/.
 #pragma once
 
