@@ -151,9 +151,10 @@ Status serve(const ServeSettings& settings) {
   ASSIGN_OR_RETURN(const std::unique_ptr<CpuExecutor> executor, CpuExecutor::make(model.config, model.weights, pool, options));
   ASSIGN_OR_RETURN(const EngineOptions engine_settings, engine_options(settings, capacity, model.config));
   Engine engine(engine_settings, *executor, pool, &model.tokenizer.table(), Clock::real());
-  say_facts(settings, model, capacity, num_threads, *server);
-  server->serve(engine, ServedModel{&model.tokenizer, model.chat_template ? &*model.chat_template : nullptr, model.config.vocab_size,
+  server->begin(engine, ServedModel{&model.tokenizer, model.chat_template ? &*model.chat_template : nullptr, model.config.vocab_size,
                                     capacity.max_model_len});
+  say_facts(settings, model, capacity, num_threads, *server);
+  server->serve();
   return ok_status();
 }
 

@@ -77,8 +77,6 @@ struct HttpServer::State {
   }
 
   Task<void> take_signals() {
-    co_await OnThreadOf{loop->resume_queue()};
-    signals.watch();
     while (!hub.stopping) {
       const int number = co_await signals.next();
       if (number != 0) ask_to_stop();
@@ -159,7 +157,10 @@ void HttpServer::join() {
 
 uint16_t HttpServer::port() const { return state_->port; }
 ResumeQueue& HttpServer::resume_queue() { return state_->loop->resume_queue(); }
-void HttpServer::watch_signals() { start_detached(state_->take_signals()); }
+void HttpServer::watch_signals() {
+  state_->signals.watch();
+  start_detached(state_->take_signals());
+}
 void HttpServer::ask_to_stop() { start_detached(state_->ask_to_stop_from_outside()); }
 void HttpServer::stop() { state_->stop(); }
 uint32_t HttpServer::num_connections() const { return static_cast<uint32_t>(state_->hub.connections.size()); }

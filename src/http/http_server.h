@@ -36,12 +36,12 @@ class HttpServer {
   // Where streams and text threads resume what waits on the I/O thread.
   ResumeQueue& resume_queue();
 
-  // Any thread: SIGTERM and SIGINT now count as ask_to_stop().
-  void watch_signals();
   // Any thread.
   void ask_to_stop();
 
   // What follows: the I/O thread.
+  // SIGTERM and SIGINT count as ask_to_stop() from now on.
+  void watch_signals();
   // co_await next_stop(): until somebody asks to stop, once for each time.
   Task<void> next_stop();
   // No connection is kept beyond the answer in work; idle ones are closed. New requests still reach the handler.

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <latch>
 #include <utility>
 
 #include "api/api_error.h"
@@ -27,16 +28,17 @@ struct Server::State {
   }
 
   // The life of the server once the model is in, on the I/O thread.
-  Task<void> live(Engine& engine, ServedModel model) {
+  Task<void> live(ServedModel model, std::latch& begun) {
     co_await OnThreadOf{http->resume_queue()};
-    api.begin(engine, model, *text_threads, http->resume_queue());
+    api.begin(*engine, model, *text_threads, http->resume_queue());
     http->watch_signals();
+    begun.count_down();
     co_await http->next_stop();
     api.drain();
-    engine.drain();
+    engine->drain();
     http->drain();
     const bool finished = co_await http->drained(options.shutdown_timeout_s * 1000);
-    engine.stop();  // what has not ended ends with an error
+    engine->stop();  // what has not ended ends with an error
     if (!finished) co_await http->drained(kLastWordsMs);
     http->stop();
   }
@@ -45,7 +47,7 @@ struct Server::State {
   ServedApi api;
   std::unique_ptr<HttpServer> http;
   std::unique_ptr<TaskPool> text_threads;
-  bool served = false;
+  Engine* engine = nullptr;  // since begin()
 };
 
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -72,11 +74,18 @@ std::string Server::address() const {
   return is_ipv6 ? fmt::format("http://[{}]:{}", host, port()) : fmt::format("http://{}:{}", host, port());
 }
 
-void Server::serve(Engine& engine, const ServedModel& model) {
-  CHECK(!std::exchange(state_->served, true), "a server serves once");
+void Server::begin(Engine& engine, const ServedModel& model) {
+  CHECK(state_->engine == nullptr, "a server begins once");
   CHECK(model.tokenizer != nullptr, "a served model has a tokenizer");
-  start_detached(state_->live(engine, model));
-  engine.run();
+  state_->engine = &engine;
+  std::latch begun(1);
+  start_detached(state_->live(model, begun));
+  begun.wait();
+}
+
+void Server::serve() {
+  CHECK(state_->engine != nullptr, "begin() comes before serve()");
+  state_->engine->run();
   state_->http->join();
 }
 

@@ -2,9 +2,10 @@
 //
 // Life:  open()   binds the port; the I/O thread starts; every /v1 route answers 503 "loading"
 //        ... the caller loads the model ...
+//        begin()  requests are taken, SIGTERM and SIGINT are watched
 //        serve()  the calling thread becomes the engine thread and runs Engine::run(); returns after SIGTERM or SIGINT,
 //                 when the answers in work have been finished (or shutdown_timeout_s has passed)
-// Until serve() is called signals do what they do by default: a load is simply killed.
+// Until begin() signals do what they do by default: a load is simply killed.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +52,10 @@ class Server {
   uint16_t port() const;        // the bound one
   std::string address() const;  // "http://127.0.0.1:8000"
 
-  // Engine thread from here on; see above. Once.
-  void serve(Engine& engine, const ServedModel& model);
+  // Returns when requests are taken: they wait for serve(). Once. The engine outlives serve().
+  void begin(Engine& engine, const ServedModel& model);
+  // Engine thread from here on; see above. Once, after begin().
+  void serve();
 
   // Any thread: what SIGTERM does. A second call (or signal) cuts the answers in work short.
   void shut_down();

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "http/http_test_client.h"
 #include "text/detokenizer.h"
 
 namespace slipstream {
@@ -105,13 +104,8 @@ EchoServer::EchoServer(EchoServerOptions options)
   CHECK(opened.ok(), "{}", opened.error().message);
   server_ = std::move(opened).value();
   const ServedModel model{&tokenizer_, &chat_template_, kVocabSize, options_.engine.max_model_len};
-  engine_thread_ = std::thread([this, model] { server_->serve(*engine_, model); });
-  HttpTestClient client(port());
-  const bool ready = soon([&] {
-    client.send("GET /ready HTTP/1.1\r\n\r\n");
-    return status_of(client.take_response()) == 200;
-  });
-  CHECK(ready, "the server is not ready");
+  server_->begin(*engine_, model);
+  engine_thread_ = std::thread([this] { server_->serve(); });
 }
 
 EchoServer::~EchoServer() {

@@ -1,0 +1,51 @@
+"""Starts `slipstream serve` and waits until it serves."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+
+HERE = pathlib.Path(__file__).parent
+PROGRAM = os.environ["SLIPSTREAM_PROGRAM"]
+TINY_MODEL = HERE.parent / "data" / "oracle" / "llama-untied-bf16"
+TINY_OPTIONS = ["--chat-template", str(HERE / "chatml.jinja"), "--cache-memory-mb", "64"]
+
+
+def smollm2():
+    """The real model's file, or None."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    default = pathlib.Path(cache) / "slipstream" / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    path = pathlib.Path(os.environ.get("SLIPSTREAM_SMOLLM2") or default)
+    return path if path.exists() else None
+
+
+class Served:
+    """A running server; `address` is http://127.0.0.1:PORT."""
+
+    def __init__(self, model, *options):
+        self.log = tempfile.TemporaryFile()
+        command = [PROGRAM, "serve", str(model), "--port", "0", "--served-model-name", "model", *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        facts = self.process.stdout.readline()  # one line of facts once it serves; the end when it could not start
+        found = re.search(r"(http://127\.0\.0\.1:\d+)", facts)
+        if not found:
+            self.process.wait()
+            self.log.seek(0)
+            raise RuntimeError(f"{command} said {facts!r}, then ended with {self.process.returncode}: {self.log.read().decode()}")
+        self.address = found.group(1)
+
+    def terminate(self):
+        """SIGTERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self, timeout_s=60):
+        self.process.stdout.close()
+        return self.process.wait(timeout_s)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
