@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "base/log.h"
 #include "cache/kv_ledger.h"
 #include "engine/mail.h"
 #include "engine/output.h"
@@ -209,7 +210,8 @@ void Engine::State::publish(const StepPlan& plan) {
 void Engine::State::count(const StepPlan& plan, uint64_t begin_ns, uint32_t num_answers_before) {
   const uint64_t end_ns = clock.now_ns();
   const double step_ms = static_cast<double>(end_ns - begin_ns) * 1e-6;
-  budget.learn(plan.num_rows(), std::min(num_answers_before, plan.num_rows()), step_ms);
+  const uint32_t answer_rows = std::min(num_answers_before, plan.num_rows());
+  budget.learn(plan.num_rows(), answer_rows, step_ms);
   ++now.num_steps;
   now.num_rows += plan.num_rows();
   now.num_sampled += draws.size();
@@ -222,6 +224,10 @@ void Engine::State::count(const StepPlan& plan, uint64_t begin_ns, uint32_t num_
   }
   ledger.clear_changes();
   update_waiting();
+  // The legend is in HACKING.md.
+  LOG_DEBUG("step {}  rows {} = {} seqs + {} prompt  kv {}/{}  wait {}  {:.1f} ms  out {}", now.num_steps, plan.num_rows(),
+            answer_rows, plan.num_rows() - answer_rows, now.blocks_in_use, ledger.num_blocks(), now.num_waiting, step_ms,
+            draws.size());
 }
 
 // The snapshot that other threads see.

@@ -21,7 +21,7 @@ from mutants import MUTANTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ["src", "tests/simulation"]
-COMMON = ["src/base/check.cc", "src/base/clock.cc", "src/base/memory.cc", "src/base/resume_queue.cc", "src/base/thread_pool.cc",
+COMMON = ["src/base/check.cc", "src/base/clock.cc", "src/base/log.cc", "src/base/log.cc", "src/base/memory.cc", "src/base/resume_queue.cc", "src/base/thread_pool.cc",
           "src/kernels/scalar_math.cc", "src/sample/ranking.cc", "src/sample/sampler.cc", "src/text/detokenizer.cc",
           "src/cache/*.cc", "src/engine/*.cc"]
 PROGRAMS = {  # name: its own sources, libraries, arguments
