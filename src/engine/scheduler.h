@@ -50,7 +50,7 @@ class Scheduler {
   uint64_t num_preemptions() const { return num_preemptions_; }
   uint64_t num_cached_tokens() const { return num_cached_tokens_; }  // of prompts, found when they were first admitted
 
-  // The first invariant that does not hold, its ledger's included; empty when all do. For tests.
+  // Between commit() and plan(): the first invariant that does not hold, its ledger's included; empty when all do. For tests.
   std::string check() const;
 
  private:
