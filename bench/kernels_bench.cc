@@ -2,9 +2,10 @@
 //
 //   kernels_bench [matmul] [attention] [rowwise] [threads=2] [isa=avx2] [rows=1,2,4] [mib=512]
 //
-// Weights are random bytes (zeros run faster), many matrices in turn, `mib` in all, so that they come from memory and not
-// from a cache. matmul: GB/s of weights as packed with its share of a plain read, 10^12 operations a second with their share
-// of what the inner instructions alone can do. Shares are what to compare: a shared machine drifts by 10 % and more.
+// Weights are random bytes (zeros run faster), many matrices in turn, `mib` in all, so that they come from memory and
+// not from a cache. matmul: GB/s of weights as packed with its share of a plain read, 10^12 operations a second with
+// their share of what the inner instructions alone can do. Shares are what to compare: a shared machine drifts by 10
+// % and more.
 
 #include <fmt/core.h>
 
@@ -39,7 +40,7 @@ struct Bench {
   double fma_tops;
 };
 
-// -- matmul --------------------------------------------------------------------------------------------------------------
+// -- matmul --------------------------------------------------------------------------------------
 struct Weights {
   const char* name;
   MatrixFormat format;
@@ -61,10 +62,14 @@ void fill_matrices(const Bench& bench, const MatrixFormat& format, size_t matrix
   if (format.quantised()) {
     const BlockLayout layout = block_layout(format);
     for (size_t block = 0; block < matrix_bytes; block += layout.block_bytes) {
-      for (size_t i = layout.value_bytes; i < layout.block_bytes; i += scale_bytes(format.scales)) put(first.data() + block + i, format.scales);
+      for (size_t i = layout.value_bytes; i < layout.block_bytes; i += scale_bytes(format.scales)) {
+        put(first.data() + block + i, format.scales);
+      }
     }
   } else {
-    const ScaleType type = format.type == WeightType::kBf16 ? ScaleType::kBf16 : format.type == WeightType::kFp16 ? ScaleType::kFp16 : ScaleType::kFp32;
+    const ScaleType type = format.type == WeightType::kBf16   ? ScaleType::kBf16
+                           : format.type == WeightType::kFp16 ? ScaleType::kFp16
+                                                              : ScaleType::kFp32;
     for (size_t i = 0; i < matrix_bytes; i += type == ScaleType::kFp32 ? 4 : 2) put(first.data() + i, type);
   }
   for (size_t i = matrix_bytes; i + matrix_bytes <= bench.memory.size(); i += matrix_bytes) {
@@ -73,7 +78,8 @@ void fill_matrices(const Bench& bench, const MatrixFormat& format, size_t matrix
 }
 
 // Seconds for one matrix with `rows` rows; quantising the activations is not counted.
-double time_matmul(const Bench& bench, const MatrixFormat& format, uint32_t outputs, uint32_t inputs, uint32_t rows) {
+double time_matmul(const Bench& bench, const MatrixFormat& format, uint32_t outputs, uint32_t inputs,
+                   uint32_t rows) {
   Random random(2);
   const std::vector<float> x = random_rows(rows, inputs, random);
   const Matrix<const float> input{x.data(), rows, inputs, inputs};
@@ -91,7 +97,8 @@ double time_matmul(const Bench& bench, const MatrixFormat& format, uint32_t outp
   size_t next = 0;
   // One matrix or more a run: about a millisecond.
   const double operations = 2.0 * outputs * inputs * rows;
-  const size_t each = std::clamp<size_t>(static_cast<size_t>(0.001 / std::max(bytes / 25e9, operations / 0.2e12)), 1, num_matrices);
+  const size_t each =
+      std::clamp<size_t>(static_cast<size_t>(0.001 / std::max(bytes / 25e9, operations / 0.2e12)), 1, num_matrices);
   const double seconds = shortest_seconds(rows > 16 ? 8 : 40, [&](int) {
     for (size_t i = 0; i < each; ++i, next = (next + 1) % num_matrices) {
       const PackedMatrix w{format, outputs, inputs, bench.memory.data() + next * bytes};
@@ -122,19 +129,24 @@ void run_matmul(const Bench& bench) {
       fill_matrices(bench, w.format, bytes);
       const double read = read_bandwidth(bench.pool, bench.memory);
       const double peak = w.format.quantised() ? bench.pair_tops : bench.fma_tops;
-      fmt::print("{} {}x{}: plain read {:.1f} GB/s, instructions {:.3f} TOPS\n", w.name, outputs, inputs, read, peak);
+      fmt::print("{} {}x{}: plain read {:.1f} GB/s, instructions {:.3f} TOPS\n", w.name, outputs, inputs, read,
+                 peak);
       for (uint32_t rows : bench.options.rows) {
         const double seconds = time_matmul(bench, w.format, outputs, inputs, rows);
-        const double gb = static_cast<double>(bytes) / seconds * 1e-9, tops = 2.0 * outputs * inputs * rows / seconds * 1e-12;
-        const double limit = std::max(static_cast<double>(bytes) / (read * 1e9), 2.0 * outputs * inputs * rows / (peak * 1e12));
-        fmt::print("  M {:4}  {:8.1f} us  {:5.1f} GB/s ({:3.0f} % of read)  {:6.3f} TOPS ({:3.0f} % of instructions)  limit/time {:.2f}\n", rows,
-                   seconds * 1e6, gb, gb / read * 100, tops, tops / peak * 100, limit / seconds);
+        const double gb = static_cast<double>(bytes) / seconds * 1e-9,
+                     tops = 2.0 * outputs * inputs * rows / seconds * 1e-12;
+        const double limit =
+            std::max(static_cast<double>(bytes) / (read * 1e9), 2.0 * outputs * inputs * rows / (peak * 1e12));
+        fmt::print(
+            "  M {:4}  {:8.1f} us  {:5.1f} GB/s ({:3.0f} % of read)  {:6.3f} TOPS ({:3.0f} % of instructions)  "
+            "limit/time {:.2f}\n",
+            rows, seconds * 1e6, gb, gb / read * 100, tops, tops / peak * 100, limit / seconds);
       }
     }
   }
 }
 
-// -- attention -----------------------------------------------------------------------------------------------------------
+// -- attention -----------------------------------------------------------------------------------
 // Sequences of `context` tokens whose blocks lie in random order in all of the memory.
 struct AttentionShape {
   uint32_t head_dim, kv_heads, group, context;
@@ -156,7 +168,9 @@ struct KvPool {
       std::memcpy(bench.memory.data() + i * 2, &bits, 2);
     }
     for (uint32_t i = 0; i < bench.memory.size() / block_bytes; ++i) table.push_back(i);
-    for (size_t i = table.size(); i > 1; --i) std::swap(table[i - 1], table[random.below(static_cast<uint32_t>(i))]);
+    for (size_t i = table.size(); i > 1; --i) {
+      std::swap(table[i - 1], table[random.below(static_cast<uint32_t>(i))]);
+    }
   }
 };
 
@@ -167,7 +181,8 @@ void run_decode(const Bench& bench, const AttentionShape& shape, const KvPool& k
   const uint32_t width = shape.kv_heads * shape.group * shape.head_dim;
   const std::vector<float> q(width, 0.3f);
   std::vector<float> out(static_cast<size_t>(width) * bench.options.threads);
-  AlignedBytes scratch(bench.options.threads * (round_up(attention_scratch_bytes(shape.group, shape.head_dim, shape.context), 4096)));
+  AlignedBytes scratch(bench.options.threads *
+                       (round_up(attention_scratch_bytes(shape.group, shape.head_dim, shape.context), 4096)));
   const size_t scratch_bytes = round_up(attention_scratch_bytes(shape.group, shape.head_dim, shape.context), 4096);
   const double seconds = shortest_seconds(30, [&](int run) {
     bench.pool.run([&](uint32_t thread) {
@@ -183,8 +198,9 @@ void run_decode(const Bench& bench, const AttentionShape& shape, const KvPool& k
   });
   const double bytes = static_cast<double>(kAtOnce) * blocks * kv.head_bytes * shape.kv_heads;
   const double read = read_bandwidth(bench.pool, bench.memory);
-  fmt::print("decode  head_dim {:3} group {} context {}: {:5.1f} GB/s of KV ({:3.0f} % of a plain read of {:.1f})\n", shape.head_dim, shape.group,
-             shape.context, bytes / seconds * 1e-9, bytes / seconds * 1e-7 / read, read);
+  fmt::print(
+      "decode  head_dim {:3} group {} context {}: {:5.1f} GB/s of KV ({:3.0f} % of a plain read of {:.1f})\n",
+      shape.head_dim, shape.group, shape.context, bytes / seconds * 1e-9, bytes / seconds * 1e-7 / read, read);
 }
 
 void run_prompt(const Bench& bench, const AttentionShape& shape, const KvPool& kv) {
@@ -198,18 +214,23 @@ void run_prompt(const Bench& bench, const AttentionShape& shape, const KvPool& k
     bench.pool.run([&](uint32_t thread) {
       for (uint32_t item = thread; item < shape.context / 16 * shape.kv_heads; item += bench.options.threads) {
         const uint32_t head = item % shape.kv_heads, row = item / shape.kv_heads * 16;
-        bench.kernels.attention(kv.view, slice, head, shape.group, {row, row + 16}, {q.data() + head * part, shape.context, part, width},
-                                {out.data() + head * part, shape.context, part, width}, scratch.data() + thread * scratch_bytes);
+        bench.kernels.attention(kv.view, slice, head, shape.group, {row, row + 16},
+                                {q.data() + head * part, shape.context, part, width},
+                                {out.data() + head * part, shape.context, part, width},
+                                scratch.data() + thread * scratch_bytes);
       }
     });
   });
-  const double operations = 2.0 * shape.head_dim * shape.group * shape.kv_heads * shape.context * (shape.context + 1.0);
-  fmt::print("prompt  head_dim {:3} group {} context {}: {:6.3f} TFLOP/s of the triangle ({:3.0f} % of FMA)\n", shape.head_dim, shape.group,
-             shape.context, operations / seconds * 1e-12, operations / seconds * 1e-10 / bench.fma_tops);
+  const double operations =
+      2.0 * shape.head_dim * shape.group * shape.kv_heads * shape.context * (shape.context + 1.0);
+  fmt::print("prompt  head_dim {:3} group {} context {}: {:6.3f} TFLOP/s of the triangle ({:3.0f} % of FMA)\n",
+             shape.head_dim, shape.group, shape.context, operations / seconds * 1e-12,
+             operations / seconds * 1e-10 / bench.fma_tops);
 }
 
 void run_attention(const Bench& bench) {
-  const AttentionShape shapes[] = {{64, 3, 3, 2048}, {64, 8, 4, 2048}, {128, 8, 1, 2048}, {128, 8, 2, 2048}, {128, 8, 4, 2048}, {128, 4, 8, 2048}};
+  const AttentionShape shapes[] = {{64, 3, 3, 2048},  {64, 8, 4, 2048},  {128, 8, 1, 2048},
+                                   {128, 8, 2, 2048}, {128, 8, 4, 2048}, {128, 4, 8, 2048}};
   for (const AttentionShape& shape : shapes) {
     const KvPool kv(bench, shape);
     run_decode(bench, shape, kv);
@@ -217,7 +238,7 @@ void run_attention(const Bench& bench) {
   }
 }
 
-// -- row by row ------------------------------------------------------------------------------------------------------------
+// -- row by row ----------------------------------------------------------------------------------
 void run_rowwise(const Bench& bench) {
   FloatModeScope mode;
   for (uint32_t n : {576u, 2048u, 8192u}) {
@@ -241,7 +262,7 @@ void run_rowwise(const Bench& bench) {
   }
 }
 
-// -- arguments -----------------------------------------------------------------------------------------------------------
+// -- arguments -----------------------------------------------------------------------------------
 bool read_number(std::string_view text, size_t& value) {
   return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
 }
@@ -271,9 +292,13 @@ bool read_option(std::string_view argument, Options& options) {
     return !options.rows.empty();
   }
   if (!read_number(value, number) || number == 0) return false;
-  if (name == "threads") options.threads = static_cast<uint32_t>(number);
-  else if (name == "mib") options.mib = number;
-  else return false;
+  if (name == "threads") {
+    options.threads = static_cast<uint32_t>(number);
+  }
+  else if (name == "mib")
+    options.mib = number;
+  else
+    return false;
   return true;
 }
 
@@ -291,9 +316,10 @@ int run(int argc, char** argv) {
     return 1;
   }
   ThreadPool pool(options.threads);
-  const Bench bench{options, kernels_for(options.isa), pool, {arena->data(), arena->size()}, pair_peak(pool), fma_peak(pool)};
-  fmt::print("{} threads, {}: vpmaddwd + vpaddd {:.3f} TOPS, fp32 FMA {:.3f} TFLOP/s\n", options.threads, isa_name(options.isa), bench.pair_tops,
-             bench.fma_tops);
+  const Bench bench{options,       kernels_for(options.isa), pool, {arena->data(), arena->size()}, pair_peak(pool),
+                    fma_peak(pool)};
+  fmt::print("{} threads, {}: vpmaddwd + vpaddd {:.3f} TOPS, fp32 FMA {:.3f} TFLOP/s\n", options.threads,
+             isa_name(options.isa), bench.pair_tops, bench.fma_tops);
   if (all || options.matmul) run_matmul(bench);
   if (all || options.attention) run_attention(bench);
   if (all || options.rowwise) run_rowwise(bench);

@@ -7,7 +7,8 @@
 namespace slipstream {
 namespace {
 
-// Reads `streams` stretches of a thread's part side by side: which number is best differs between machines (AVX2.md 2).
+// Reads `streams` stretches of a thread's part side by side: which number is best differs between machines (AVX2.md
+// 2).
 void read_streams(std::span<const std::byte> part, uint32_t streams, uint64_t* sink) {
   const size_t bytes = part.size() / streams / 64 * 64;
   __m256i sum = _mm256_setzero_si256();
@@ -26,22 +27,22 @@ void read_streams(std::span<const std::byte> part, uint32_t streams, uint64_t* s
 #define PAIR(i) "vpmaddwd %%ymm12, %%ymm13, %%ymm14\n\tvpaddd %%ymm14, %%ymm" #i ", %%ymm" #i "\n\t"
 #define FMA(i) CHAIN("vfmadd231ps", i)
 #define TWELVE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-#define CLOBBERS                                                                                              \
-  "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",     \
-      "xmm12", "xmm13", "xmm14", "xmm15"
+#define LOOP(X) \
+  "vpxor %%xmm12, %%xmm12, %%xmm12\n\tvpxor %%xmm13, %%xmm13, %%xmm13\n1:\n\t" TWELVE(X) "dec %0\n\tjnz 1b\n\t"
+#define CLOBBERS                                                                                                   \
+  "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
+      "xmm13", "xmm14", "xmm15"
 
 constexpr uint64_t kLoops = 200'000;
 
 void run_pairs() {
   uint64_t n = kLoops;
-  asm volatile("vpxor %%xmm12, %%xmm12, %%xmm12\n\tvpxor %%xmm13, %%xmm13, %%xmm13\n1:\n\t" TWELVE(PAIR) "dec %0\n\tjnz 1b\n\t"
-               : "+r"(n)::CLOBBERS);
+  asm volatile(LOOP(PAIR) : "+r"(n)::CLOBBERS);
 }
 
 void run_fmas() {
   uint64_t n = kLoops;
-  asm volatile("vpxor %%xmm12, %%xmm12, %%xmm12\n\tvpxor %%xmm13, %%xmm13, %%xmm13\n1:\n\t" TWELVE(FMA) "dec %0\n\tjnz 1b\n\t"
-               : "+r"(n)::CLOBBERS);
+  asm volatile(LOOP(FMA) : "+r"(n)::CLOBBERS);
 }
 
 double peak(ThreadPool& pool, void (*run)(), double operations_a_loop) {

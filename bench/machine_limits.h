@@ -10,9 +10,9 @@
 
 namespace slipstream {
 
-// The shortest of the times that work(run) takes for run = 1 .. runs, in seconds, after work(0), which is not counted.
-// The shortest and not the median: what else the machine does only ever adds. Keep one run near a millisecond, so that some
-// fall between the interruptions.
+// The shortest of the times that work(run) takes for run = 1 .. runs, in seconds, after work(0), which is not
+// counted. The shortest and not the median: what else the machine does only ever adds. Keep one run near a
+// millisecond, so that some fall between the interruptions.
 template <class Work>
 double shortest_seconds(int runs, Work&& work) {
   double shortest = 1e9;

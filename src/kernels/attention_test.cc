@@ -13,7 +13,7 @@ struct Shape {
   uint32_t head_dim;
   uint32_t group;
   uint32_t block_tokens;
-  uint32_t context;      // tokens in the cache
+  uint32_t context;  // tokens in the cache
   bool fp32 = false;
   uint32_t kv_heads = 2;
 };
@@ -22,11 +22,13 @@ struct Shape {
 class Cache {
  public:
   Cache(const Shape& shape, Isa isa, uint64_t seed)
-      : shape_(shape), num_blocks_((shape.context + shape.block_tokens - 1) / shape.block_tokens),
+      : shape_(shape),
+        num_blocks_((shape.context + shape.block_tokens - 1) / shape.block_tokens),
         bytes_(static_cast<size_t>(num_blocks_) * block_bytes()) {
     FloatModeScope mode;
     Random random(seed), order(seed + 1);
-    view_ = {bytes_.data(), block_bytes(), block_bytes() / shape.kv_heads, shape.block_tokens, shape.head_dim, shape.fp32};
+    view_ = {bytes_.data(),      block_bytes(),  block_bytes() / shape.kv_heads,
+             shape.block_tokens, shape.head_dim, shape.fp32};
     for (uint32_t i = 0; i < num_blocks_; ++i) table_.push_back(i);
     for (uint32_t i = num_blocks_; i > 1; --i) std::swap(table_[i - 1], table_[order.below(i)]);
     for (uint32_t t = 0; t < shape.context; ++t) {
@@ -41,14 +43,22 @@ class Cache {
     }
   }
 
-  AttentionSlice slice(uint32_t first_position, uint32_t num_rows) const { return {table_.data(), first_position, num_rows}; }
+  AttentionSlice slice(uint32_t first_position, uint32_t num_rows) const {
+    return {table_.data(), first_position, num_rows};
+  }
   const KvView& view() const { return view_; }
   std::span<std::byte> bytes() { return {bytes_.data(), static_cast<size_t>(num_blocks_) * block_bytes()}; }
-  const std::vector<float>& key(uint32_t position, uint32_t head) const { return keys_[position * shape_.kv_heads + head]; }
-  const std::vector<float>& value(uint32_t position, uint32_t head) const { return values_[position * shape_.kv_heads + head]; }
+  const std::vector<float>& key(uint32_t position, uint32_t head) const {
+    return keys_[position * shape_.kv_heads + head];
+  }
+  const std::vector<float>& value(uint32_t position, uint32_t head) const {
+    return values_[position * shape_.kv_heads + head];
+  }
 
  private:
-  size_t block_bytes() const { return static_cast<size_t>(shape_.kv_heads) * shape_.block_tokens * shape_.head_dim * 2 * (shape_.fp32 ? 4 : 2); }
+  size_t block_bytes() const {
+    return static_cast<size_t>(shape_.kv_heads) * shape_.block_tokens * shape_.head_dim * 2 * (shape_.fp32 ? 4 : 2);
+  }
 
   Shape shape_;
   uint32_t num_blocks_;
@@ -66,9 +76,10 @@ std::vector<float> random_queries(const Shape& shape, uint64_t seed) {
   return q;
 }
 
-// Attention of the last `rows` positions for KV head `head`, in one slice and in calls of `step` rows. out: [rows, group * head_dim].
-std::vector<float> attend(Isa isa, const Shape& shape, const Cache& cache, const std::vector<float>& q, uint32_t rows, uint32_t step,
-                          uint32_t head = 1) {
+// Attention of the last `rows` positions for KV head `head`, in one slice and in calls of `step` rows. out: [rows,
+// group * head_dim].
+std::vector<float> attend(Isa isa, const Shape& shape, const Cache& cache, const std::vector<float>& q,
+                          uint32_t rows, uint32_t step, uint32_t head = 1) {
   FloatModeScope mode;
   const uint32_t width = shape.kv_heads * shape.group * shape.head_dim, part = shape.group * shape.head_dim;
   const uint32_t first = shape.context - rows;
@@ -77,8 +88,8 @@ std::vector<float> attend(Isa isa, const Shape& shape, const Cache& cache, const
   const Matrix<const float> queries{q.data() + static_cast<size_t>(first) * width + head * part, rows, part, width};
   const Matrix<float> outs{out.data() + head * part, rows, part, width};
   for (uint32_t r = 0; r < rows; r += step) {
-    kernels_for(isa).attention(cache.view(), cache.slice(first, rows), head, shape.group, {r, std::min(r + step, rows)}, queries, outs,
-                               scratch.data());
+    kernels_for(isa).attention(cache.view(), cache.slice(first, rows), head, shape.group,
+                               {r, std::min(r + step, rows)}, queries, outs, scratch.data());
   }
   std::vector<float> result;
   for (uint32_t r = 0; r < rows; ++r) {
@@ -114,8 +125,9 @@ void check_twin(const Shape& shape, uint32_t rows, std::initializer_list<uint32_
   for (uint32_t step : steps) {
     const std::vector<float> out = attend(Isa::kAvx2, shape, cache, q, rows, std::min(step, rows));
     const int64_t at = first_difference(out, expected);
-    EXPECT_EQ(at, -1) << "head_dim " << shape.head_dim << " group " << shape.group << " block " << shape.block_tokens << " context "
-                      << shape.context << " rows " << rows << " step " << step << " row " << at / (shape.group * shape.head_dim);
+    EXPECT_EQ(at, -1) << "head_dim " << shape.head_dim << " group " << shape.group << " block "
+                      << shape.block_tokens << " context " << shape.context << " rows " << rows << " step " << step
+                      << " row " << at / (shape.group * shape.head_dim);
   }
 }
 
@@ -133,7 +145,8 @@ TEST(Attention, avx2_gives_the_references_bits_for_every_head_size_and_group) {
 TEST(Attention, every_context_and_block_size_gives_the_same_bits) {
   if (!isa_supported(Isa::kAvx2)) GTEST_SKIP() << "SKIPPED avx2";
   for (uint32_t block : {1u, 2u, 4u, 8u, 16u, 32u, 64u, 128u, 256u}) {
-    for (uint32_t context : {1u, 2u, 7u, 15u, 16u, 17u, 31u, 32u, 33u, 63u, 65u, 255u, 256u, 257u, 300u, 512u, 513u, 600u}) {
+    for (uint32_t context :
+         {1u, 2u, 7u, 15u, 16u, 17u, 31u, 32u, 33u, 63u, 65u, 255u, 256u, 257u, 300u, 512u, 513u, 600u}) {
       check_twin({32, 3, block, context}, std::min(context, 5u), {1, 5});
       if (block >= 8) check_twin({64, 3, block, context, true}, std::min(context, 4u), {1, 4});
     }
@@ -171,12 +184,15 @@ TEST(Attention, agrees_with_double) {
     for (uint32_t r = 0; r < 4; ++r) {
       for (uint32_t h = 0; h < shape.group; ++h) {
         const uint32_t position = shape.context - 4 + r;
-        const float* query = q.data() + static_cast<size_t>(position * shape.kv_heads + 1) * shape.group * 64 + h * 64;
+        const float* query =
+            q.data() + static_cast<size_t>(position * shape.kv_heads + 1) * shape.group * 64 + h * 64;
         std::vector<double> exact(64);
         double sum = 0;
         for (uint32_t t = 0; t <= position; ++t) {
           double score = 0;
-          for (uint32_t d = 0; d < 64; ++d) score += static_cast<double>(query[d]) * stored(cache.key(t, 1)[d], fp32);
+          for (uint32_t d = 0; d < 64; ++d) {
+            score += static_cast<double>(query[d]) * stored(cache.key(t, 1)[d], fp32);
+          }
           const double weight = std::exp(score / 8.0);
           sum += weight;
           for (uint32_t d = 0; d < 64; ++d) exact[d] += weight * stored(cache.value(t, 1)[d], fp32);
@@ -190,7 +206,8 @@ TEST(Attention, agrees_with_double) {
 TEST(Attention, a_token_that_is_not_finite_does_not_reach_the_rows_before_it) {
   for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
     if (!isa_supported(isa)) continue;
-    for (uint32_t bad : {19u, 20u, 261u, 299u}) {  // inside a tile of rows, at its border, behind a segment's border, the last
+    for (uint32_t bad :
+         {19u, 20u, 261u, 299u}) {  // inside a tile of rows, at its border, behind a segment's border, the last
       const Shape shape{64, 3, 64, 300};
       const Cache cache(shape, isa, 12);
       const std::vector<float> q = random_queries(shape, 13);
@@ -199,7 +216,8 @@ TEST(Attention, a_token_that_is_not_finite_does_not_reach_the_rows_before_it) {
       kernels_for(isa).store_kv(cache.view(), cache.slice(0, 1), 1, bad, poison.data(), poison.data());
       const std::vector<float> out = attend(isa, shape, cache, q, 300, 300);
       const size_t before = static_cast<size_t>(bad) * shape.group * shape.head_dim;
-      EXPECT_EQ(first_difference({out.begin(), out.begin() + before}, {expected.begin(), expected.begin() + before}), -1)
+      EXPECT_EQ(
+          first_difference({out.begin(), out.begin() + before}, {expected.begin(), expected.begin() + before}), -1)
           << isa_name(isa) << " token " << bad;
       EXPECT_FALSE(all_finite(out.data() + before, out.size() - before));
     }
@@ -211,7 +229,9 @@ TEST(Attention, has_the_committed_hashes) {
     Shape shape;
     uint64_t hash;
   };
-  const Case cases[] = {{{64, 3, 64, 600}, 0x5d2476a6e4cce282}, {{128, 8, 16, 300}, 0x528a9147baab309b}, {{64, 1, 64, 300, true}, 0x2b51b933c17c0bfb}};
+  const Case cases[] = {{{64, 3, 64, 600}, 0x5d2476a6e4cce282},
+                        {{128, 8, 16, 300}, 0x528a9147baab309b},
+                        {{64, 1, 64, 300, true}, 0x2b51b933c17c0bfb}};
   for (const Case& c : cases) {
     for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
       if (!isa_supported(isa)) continue;
@@ -229,14 +249,15 @@ TEST(StoreKv, clamps_counts_and_keeps_denormals) {
     Cache cache(shape, isa, 14);
     std::vector<float> k(32, 1.0f), v(32, -2.0f);
     k[0] = 65504.0f;
-    k[1] = 65519.0f;        // would round to 65504, but is beyond it
+    k[1] = 65519.0f;  // would round to 65504, but is beyond it
     k[2] = -1e30f;
-    k[3] = 0x1p-24f;        // the smallest denormal
-    k[4] = 0x1.8p-24f;      // a tie: to even
-    k[5] = 0x1p-25f;        // a tie with zero
+    k[3] = 0x1p-24f;    // the smallest denormal
+    k[4] = 0x1.8p-24f;  // a tie: to even
+    k[5] = 0x1p-25f;    // a tie with zero
     v[31] = 70000.0f;
     FloatModeScope mode;
-    EXPECT_EQ(kernels_for(isa).store_kv(cache.view(), cache.slice(0, 1), 1, 17, k.data(), v.data()), 3u) << isa_name(isa);
+    EXPECT_EQ(kernels_for(isa).store_kv(cache.view(), cache.slice(0, 1), 1, 17, k.data(), v.data()), 3u)
+        << isa_name(isa);
     const auto* page = reinterpret_cast<const uint16_t*>(kv_pages(cache.view(), cache.slice(0, 1), 1).page(17));
     const uint16_t expected[6] = {0x7bff, 0x7bff, 0xfbff, 1, 2, 0};
     for (uint32_t d = 0; d < 6; ++d) EXPECT_EQ(page[d * 16 + 1], expected[d]) << isa_name(isa) << " dim " << d;

@@ -2,11 +2,11 @@
 //
 // Rows are multiplied in tiles of at most 6, as equal as can be: 13 rows are tiles of 4, 4 and 5.
 //
-//   values   [chunk of 256 inputs][tile][128 pairs][rows of the tile] pairs of int16. Of every 4 inputs the pairs are (0, 2) and
-//            (1, 3): what masking and shifting the bytes of the weights gives.
+//   values   [chunk of 256 inputs][tile][128 pairs][rows of the tile] pairs of int16. Of every 4 inputs the pairs are
+//            (0, 2) and (1, 3): what masking and shifting the bytes of the weights gives.
 //   d        [chunk][row] fp32
-//   sums     for each group size 32, 64, 128: [bias block of 32 groups][row][high, low][32] fp32: float(sum of the group's
-//            integers) * d in two bf16 parts; groups beyond the row's end are 0.
+//   sums     for each group size 32, 64, 128: [bias block of 32 groups][row][high, low][32] fp32: float(sum of the
+//            group's integers) * d in two bf16 parts; groups beyond the row's end are 0.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@
 
 namespace slipstream {
 
-inline constexpr uint32_t kTileRows = 6;      // 12 of the 16 registers are sums
+inline constexpr uint32_t kTileRows = 6;  // 12 of the 16 registers are sums
 inline constexpr uint32_t kChunkPairs = kChunkInputs / 2;
 inline constexpr uint32_t kNumGroupSizes = 3;
 inline constexpr uint32_t kGroupSizes[kNumGroupSizes] = {32, 64, 128};
@@ -41,7 +41,9 @@ struct ActivationLayout {
   size_t values_at(uint32_t chunk, uint32_t tile) const {
     return (static_cast<size_t>(chunk) * rows + tile_begin(tile)) * kChunkPairs * 4;
   }
-  size_t d_at(uint32_t chunk, uint32_t row) const { return d_offset + (static_cast<size_t>(chunk) * rows + row) * 4; }
+  size_t d_at(uint32_t chunk, uint32_t row) const {
+    return d_offset + (static_cast<size_t>(chunk) * rows + row) * 4;
+  }
   size_t sums_at(uint32_t group, uint32_t bias_block, uint32_t row) const {
     return sums_offset[group / 64] + (static_cast<size_t>(bias_block) * rows + row) * 2 * kBiasGroups * 4;
   }

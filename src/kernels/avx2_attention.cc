@@ -22,7 +22,8 @@ AttentionSum avx2_softmax_segment(float* scores, uint32_t n) {
   for (; t + 8 <= n; t += 8) largest = _mm256_max_ps(largest, _mm256_loadu_ps(scores + t));
   if (t < n) {
     const __m256i mask = lane_mask(n - t);
-    largest = _mm256_max_ps(largest, _mm256_blendv_ps(lowest, _mm256_loadu_ps(scores + t), _mm256_castsi256_ps(mask)));
+    largest =
+        _mm256_max_ps(largest, _mm256_blendv_ps(lowest, _mm256_loadu_ps(scores + t), _mm256_castsi256_ps(mask)));
   }
   const float maximum = largest_lane(largest);
 
@@ -38,7 +39,8 @@ AttentionSum avx2_softmax_segment(float* scores, uint32_t n) {
   return {maximum, sum_lanes(lanes[0], lanes[1])};
 }
 
-void avx2_merge_segment(AttentionSum& sum, float* out, const AttentionSum& next, const float* next_out, uint32_t head_dim, bool first) {
+void avx2_merge_segment(AttentionSum& sum, float* out, const AttentionSum& next, const float* next_out,
+                        uint32_t head_dim, bool first) {
   if (first) {
     sum = next;
     for (uint32_t d = 0; d < head_dim; d += 8) _mm256_storeu_ps(out + d, _mm256_loadu_ps(next_out + d));
@@ -56,8 +58,8 @@ void avx2_merge_segment(AttentionSum& sum, float* out, const AttentionSum& next,
   }
 }
 
-uint32_t avx2_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position, const float* k,
-                       const float* v) {
+uint32_t avx2_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position,
+                       const float* k, const float* v) {
   if (kv.fp32 || kv.head_dim % 8 != 0) return reference_store_kv(kv, slice, kv_head, position, k, v);
   const KvPages pages = kv_pages(kv, slice, kv_head);
   auto* page = const_cast<std::byte*>(pages.page(position));
@@ -98,7 +100,8 @@ void avx2_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv_h
     const uint32_t heads = smaller(kRowsAtOnce, group - head);
     const uint32_t tokens = kRowsAtOnce / heads;
     for (uint32_t r = which.begin; r < which.end; r += tokens) {
-      avx2_attend_rows(pages, kv, slice, heads, static_cast<size_t>(head) * kv.head_dim, {r, smaller(r + tokens, which.end)}, q, out, floats);
+      avx2_attend_rows(pages, kv, slice, heads, static_cast<size_t>(head) * kv.head_dim,
+                       {r, smaller(r + tokens, which.end)}, q, out, floats);
     }
   }
 }

@@ -6,8 +6,8 @@
 
 namespace slipstream {
 
-uint32_t avx2_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position, const float* k,
-                       const float* v);
+uint32_t avx2_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position,
+                       const float* k, const float* v);
 void avx2_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group, Range which,
                     Matrix<const float> q, Matrix<float> out, std::byte* scratch);
 
@@ -17,16 +17,19 @@ struct AttentionSum {
   float sum;
 };
 
-// Scores [0, n) of one segment -> 2^(score - max), in place; n > 0. Returns the maximum and the sum by 16 lanes and a tree.
+// Scores [0, n) of one segment -> 2^(score - max), in place; n > 0. Returns the maximum and the sum by 16 lanes and a
+// tree.
 AttentionSum avx2_softmax_segment(float* scores, uint32_t n);
 // Merges a segment (`next`, `next_out`) into the running one. The first segment is copied.
-void avx2_merge_segment(AttentionSum& sum, float* out, const AttentionSum& next, const float* next_out, uint32_t head_dim, bool first);
+void avx2_merge_segment(AttentionSum& sum, float* out, const AttentionSum& next, const float* next_out,
+                        uint32_t head_dim, bool first);
 
 // One token's `group` query heads (q, out: [group][head_dim], contiguous) over positions [0, context).
-void avx2_attend_token(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, const float* q, float* out,
-                       float* scratch);
-// Rows [which) and `heads` <= 48 query heads from column `first` of q and out: K and V of a segment are widened once for many rows.
-void avx2_attend_rows(const KvPages& pages, const KvView& kv, const AttentionSlice& slice, uint32_t heads, size_t first, Range which,
-                      Matrix<const float> q, Matrix<float> out, float* scratch);
+void avx2_attend_token(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, const float* q,
+                       float* out, float* scratch);
+// Rows [which) and `heads` <= 48 query heads from column `first` of q and out: K and V of a segment are widened once
+// for many rows.
+void avx2_attend_rows(const KvPages& pages, const KvView& kv, const AttentionSlice& slice, uint32_t heads,
+                      size_t first, Range which, Matrix<const float> q, Matrix<float> out, float* scratch);
 
 }  // namespace slipstream

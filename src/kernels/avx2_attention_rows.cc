@@ -1,5 +1,6 @@
-// Attention of many rows (a prompt's tokens, each with its query heads): K and V of a segment are widened to fp32 once and
-// pass over tiles of 6 rows x 16. The sums and their order are those of one token alone (avx2_attention_token.cc).
+// Attention of many rows (a prompt's tokens, each with its query heads): K and V of a segment are widened to fp32
+// once and pass over tiles of 6 rows x 16. The sums and their order are those of one token alone
+// (avx2_attention_token.cc).
 
 #include "kernels/avx2_attention.h"
 #include "kernels/avx2_lanes.h"
@@ -15,13 +16,13 @@ struct Rows {
   uint32_t head_dim;
   uint32_t heads;
   uint32_t num_rows;
-  uint32_t first_context;          // positions that the first token sees
-  float* keys;                     // [16 groups of 16 tokens][head_dim][16]
-  float* values;                   // [head_dim / 16][256 tokens][16]
-  float* q;                        // [tiles][head_dim][6], scaled
-  float* scores;                   // [48][256]
-  float* out;                      // [48][head_dim], of the segment
-  float* total;                    // [48][head_dim], merged
+  uint32_t first_context;  // positions that the first token sees
+  float* keys;             // [16 groups of 16 tokens][head_dim][16]
+  float* values;           // [head_dim / 16][256 tokens][16]
+  float* q;                // [tiles][head_dim][6], scaled
+  float* scores;           // [48][256]
+  float* out;              // [48][head_dim], of the segment
+  float* total;            // [48][head_dim], merged
   AttentionSum segment[kMaxRows];
   AttentionSum sums[kMaxRows];
 
@@ -38,8 +39,8 @@ __m256 load_kv(const std::byte* from, size_t index) {
   return load_fp16(from + index * 2);
 }
 
-// Slots of the last page that hold no token yet are widened too (whatever they hold stays in lanes of its own and is dropped),
-// but never slots of V.
+// Slots of the last page that hold no token yet are widened too (whatever they hold stays in lanes of its own and is
+// dropped), but never slots of V.
 template <bool kFp32>
 void widen_segment(const KvPages& pages, Rows& rows, uint32_t first, uint32_t n) {
   for (uint32_t t = 0; t < n; t += pages.page_tokens) {
@@ -61,10 +62,13 @@ void widen_segment(const KvPages& pages, Rows& rows, uint32_t first, uint32_t n)
 }
 
 // sum[6 rows][16] += x[i][row] * lanes[i][16] for i < n, ascending.  x: i apart by `step`, rows apart by `row_step`.
-inline __attribute__((always_inline)) void multiply_tile(const float* x, size_t step, size_t row_step, const float* lanes, uint32_t n,
-                                                         float* to, size_t to_step) {
+inline __attribute__((always_inline)) void multiply_tile(const float* x, size_t step, size_t row_step,
+                                                         const float* lanes, uint32_t n, float* to,
+                                                         size_t to_step) {
   __m256 sum[kTile][2];
-  UNROLL for (uint32_t r = 0; r < kTile; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_ps();
+  UNROLL for (uint32_t r = 0; r < kTile; ++r) {
+    sum[r][0] = sum[r][1] = _mm256_setzero_ps();
+  }
   for (uint32_t i = 0; i < n; ++i, x += step, lanes += 16) {
     const __m256 first = _mm256_loadu_ps(lanes), second = _mm256_loadu_ps(lanes + 8);
     UNROLL for (uint32_t r = 0; r < kTile; ++r) {
@@ -86,13 +90,14 @@ void score_rows(const Rows& rows, uint32_t n) {
     const float* keys = rows.keys + static_cast<size_t>(t / 16) * rows.head_dim * 16;
     for (uint32_t tile = 0; tile < tiles; ++tile) {
       const float* q = rows.q + static_cast<size_t>(tile) * rows.head_dim * kTile;
-      multiply_tile(q, kTile, 1, keys, rows.head_dim, rows.scores + tile * kTile * kSegmentTokens + t, kSegmentTokens);
+      multiply_tile(q, kTile, 1, keys, rows.head_dim, rows.scores + tile * kTile * kSegmentTokens + t,
+                    kSegmentTokens);
     }
   }
 }
 
-// p V. Rows of a tile may see a few tokens more than its first row: those are added row by row, so that no row ever meets a
-// token beyond its own position.
+// p V. Rows of a tile may see a few tokens more than its first row: those are added row by row, so that no row ever
+// meets a token beyond its own position.
 void weigh_rows(const Rows& rows, uint32_t first, uint32_t n) {
   const uint32_t tiles = (rows.num_rows + kTile - 1) / kTile;
   for (uint32_t d = 0; d < rows.head_dim; d += 16) {
@@ -100,15 +105,16 @@ void weigh_rows(const Rows& rows, uint32_t first, uint32_t n) {
     for (uint32_t tile = 0; tile < tiles; ++tile) {
       const uint32_t begin = tile * kTile, end = smaller(begin + kTile, rows.num_rows);
       const uint32_t common = rows.visible(begin, first, n);
-      multiply_tile(rows.scores + begin * kSegmentTokens, 1, kSegmentTokens, values, common, rows.out + begin * rows.head_dim + d,
-                    rows.head_dim);
+      multiply_tile(rows.scores + begin * kSegmentTokens, 1, kSegmentTokens, values, common,
+                    rows.out + begin * rows.head_dim + d, rows.head_dim);
       for (uint32_t r = begin; r < end; ++r) {
         const uint32_t visible = rows.visible(r, first, n);
         float* to = rows.out + r * rows.head_dim + d;
         for (uint32_t t = common; t < visible; ++t) {
           const __m256 p = _mm256_broadcast_ss(rows.scores + r * kSegmentTokens + t);
           _mm256_storeu_ps(to, _mm256_fmadd_ps(p, _mm256_loadu_ps(values + t * 16), _mm256_loadu_ps(to)));
-          _mm256_storeu_ps(to + 8, _mm256_fmadd_ps(p, _mm256_loadu_ps(values + t * 16 + 8), _mm256_loadu_ps(to + 8)));
+          _mm256_storeu_ps(to + 8,
+                           _mm256_fmadd_ps(p, _mm256_loadu_ps(values + t * 16 + 8), _mm256_loadu_ps(to + 8)));
         }
       }
     }
@@ -124,7 +130,8 @@ void load_queries(Rows& rows, Matrix<const float> q, uint32_t first_row, size_t 
       for (uint32_t d = 0; d < rows.head_dim; ++d) to[d * kTile] = 0.0f;
       continue;
     }
-    const float* from = q.row(first_row + r / rows.heads) + column + static_cast<size_t>(r % rows.heads) * rows.head_dim;
+    const float* from =
+        q.row(first_row + r / rows.heads) + column + static_cast<size_t>(r % rows.heads) * rows.head_dim;
     for (uint32_t d = 0; d < rows.head_dim; ++d) to[d * kTile] = from[d] * scale;
   }
 }
@@ -134,14 +141,16 @@ void store_rows(const Rows& rows, Matrix<float> out, uint32_t first_row, size_t 
     float* to = out.row(first_row + r / rows.heads) + column + static_cast<size_t>(r % rows.heads) * rows.head_dim;
     const float* from = rows.total + r * rows.head_dim;
     const __m256 sum = _mm256_set1_ps(rows.sums[r].sum);
-    for (uint32_t d = 0; d < rows.head_dim; d += 8) _mm256_storeu_ps(to + d, _mm256_div_ps(_mm256_loadu_ps(from + d), sum));
+    for (uint32_t d = 0; d < rows.head_dim; d += 8) {
+      _mm256_storeu_ps(to + d, _mm256_div_ps(_mm256_loadu_ps(from + d), sum));
+    }
   }
 }
 
 }  // namespace
 
-void avx2_attend_rows(const KvPages& pages, const KvView& kv, const AttentionSlice& slice, uint32_t heads, size_t column, Range which,
-                      Matrix<const float> q, Matrix<float> out, float* scratch) {
+void avx2_attend_rows(const KvPages& pages, const KvView& kv, const AttentionSlice& slice, uint32_t heads,
+                      size_t column, Range which, Matrix<const float> q, Matrix<float> out, float* scratch) {
   Rows rows;
   rows.head_dim = kv.head_dim;
   rows.heads = heads;
@@ -167,7 +176,8 @@ void avx2_attend_rows(const KvPages& pages, const KvView& kv, const AttentionSli
     weigh_rows(rows, first, n);
     for (uint32_t r = 0; r < rows.num_rows; ++r) {
       if (rows.visible(r, first, n) == 0) continue;
-      avx2_merge_segment(rows.sums[r], rows.total + r * kv.head_dim, rows.segment[r], rows.out + r * kv.head_dim, kv.head_dim, first == 0);
+      avx2_merge_segment(rows.sums[r], rows.total + r * kv.head_dim, rows.segment[r], rows.out + r * kv.head_dim,
+                         kv.head_dim, first == 0);
     }
   }
   store_rows(rows, out, which.begin, column);

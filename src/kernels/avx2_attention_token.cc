@@ -30,40 +30,57 @@ template <bool kFp32, int kHeads, int kVectors>
 void score_tokens(const Token& token, const std::byte* keys, uint32_t slot, uint32_t head, uint32_t to) {
   __m256 sum[kHeads][kVectors];
   UNROLL for (int h = 0; h < kHeads; ++h) {
-    UNROLL for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_setzero_ps();
+    UNROLL for (int i = 0; i < kVectors; ++i) {
+      sum[h][i] = _mm256_setzero_ps();
+    }
   }
   const float* q = token.q + head;
   for (uint32_t d = 0; d < token.head_dim; ++d, q += token.group) {
     __m256 x[kHeads];
-    UNROLL for (int h = 0; h < kHeads; ++h) x[h] = _mm256_broadcast_ss(q + h);
+    UNROLL for (int h = 0; h < kHeads; ++h) {
+      x[h] = _mm256_broadcast_ss(q + h);
+    }
     UNROLL for (int i = 0; i < kVectors; ++i) {
       const __m256 k = load_kv<kFp32>(keys, static_cast<size_t>(d) * token.page_tokens + slot + i * 8);
-      UNROLL for (int h = 0; h < kHeads; ++h) sum[h][i] = _mm256_fmadd_ps(x[h], k, sum[h][i]);
+      UNROLL for (int h = 0; h < kHeads; ++h) {
+        sum[h][i] = _mm256_fmadd_ps(x[h], k, sum[h][i]);
+      }
     }
   }
   UNROLL for (int h = 0; h < kHeads; ++h) {
-    UNROLL for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(token.scores + (head + h) * kSegmentTokens + to + i * 8, sum[h][i]);
+    UNROLL for (int i = 0; i < kVectors; ++i) {
+      _mm256_storeu_ps(token.scores + (head + h) * kSegmentTokens + to + i * 8, sum[h][i]);
+    }
   }
 }
 
 // out[head][dim ...] += p V over `n` tokens of a page, for kHeads heads and kVectors * 8 dims.
 template <bool kFp32, int kHeads, int kVectors>
-void weigh_dims(const Token& token, const std::byte* values, uint32_t n, uint32_t head, uint32_t dim, uint32_t from) {
+void weigh_dims(const Token& token, const std::byte* values, uint32_t n, uint32_t head, uint32_t dim,
+                uint32_t from) {
   __m256 sum[kHeads][kVectors];
   UNROLL for (int h = 0; h < kHeads; ++h) {
-    UNROLL for (int i = 0; i < kVectors; ++i) sum[h][i] = _mm256_loadu_ps(token.out + (head + h) * token.head_dim + dim + i * 8);
+    UNROLL for (int i = 0; i < kVectors; ++i) {
+      sum[h][i] = _mm256_loadu_ps(token.out + (head + h) * token.head_dim + dim + i * 8);
+    }
   }
   const float* p = token.scores + head * kSegmentTokens + from;
   for (uint32_t t = 0; t < n; ++t) {
     __m256 x[kHeads];
-    UNROLL for (int h = 0; h < kHeads; ++h) x[h] = _mm256_broadcast_ss(p + h * kSegmentTokens + t);
+    UNROLL for (int h = 0; h < kHeads; ++h) {
+      x[h] = _mm256_broadcast_ss(p + h * kSegmentTokens + t);
+    }
     UNROLL for (int i = 0; i < kVectors; ++i) {
       const __m256 v = load_kv<kFp32>(values, static_cast<size_t>(t) * token.head_dim + dim + i * 8);
-      UNROLL for (int h = 0; h < kHeads; ++h) sum[h][i] = _mm256_fmadd_ps(x[h], v, sum[h][i]);
+      UNROLL for (int h = 0; h < kHeads; ++h) {
+        sum[h][i] = _mm256_fmadd_ps(x[h], v, sum[h][i]);
+      }
     }
   }
   UNROLL for (int h = 0; h < kHeads; ++h) {
-    UNROLL for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(token.out + (head + h) * token.head_dim + dim + i * 8, sum[h][i]);
+    UNROLL for (int i = 0; i < kVectors; ++i) {
+      _mm256_storeu_ps(token.out + (head + h) * token.head_dim + dim + i * 8, sum[h][i]);
+    }
   }
 }
 
@@ -146,22 +163,27 @@ void attend_token(const KvPages& pages, Token token, uint32_t context, Attention
     for (uint32_t h = 0; h < token.group; ++h) {
       segment[h] = avx2_softmax_segment(token.scores + h * kSegmentTokens, n);
     }
-    for (uint32_t i = 0; i < token.group * token.head_dim; i += 8) _mm256_storeu_ps(token.out + i, _mm256_setzero_ps());
+    for (uint32_t i = 0; i < token.group * token.head_dim; i += 8) {
+      _mm256_storeu_ps(token.out + i, _mm256_setzero_ps());
+    }
     for (uint32_t t = 0; t < n; t += pages.page_tokens) {
       const uint32_t next = first + t + pages.page_tokens;
-      if (next < context) prefetch(pages.page(next) + (next % kSegmentTokens ? pages.value_offset : 0), pages.value_offset);
+      if (next < context) {
+        prefetch(pages.page(next) + (next % kSegmentTokens ? pages.value_offset : 0), pages.value_offset);
+      }
       weigh_heads<kFp32>(token, pages.page(first + t) + pages.value_offset, smaller(pages.page_tokens, n - t), t);
     }
     for (uint32_t h = 0; h < token.group; ++h) {
-      avx2_merge_segment(sums[h], out + static_cast<size_t>(h) * token.head_dim, segment[h], token.out + h * token.head_dim, token.head_dim, first == 0);
+      avx2_merge_segment(sums[h], out + static_cast<size_t>(h) * token.head_dim, segment[h],
+                         token.out + h * token.head_dim, token.head_dim, first == 0);
     }
   }
 }
 
 }  // namespace
 
-void avx2_attend_token(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, const float* q, float* out,
-                       float* scratch) {
+void avx2_attend_token(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, const float* q,
+                       float* out, float* scratch) {
   const float scale = query_scale(kv.head_dim);
   for (uint32_t head = 0; head < group; head += kMaxHeadsAtOnce) {
     const uint32_t heads = smaller(kMaxHeadsAtOnce, group - head);
@@ -174,7 +196,8 @@ void avx2_attend_token(const KvPages& pages, const KvView& kv, uint32_t group, u
     float* scores = scaled + heads * kv.head_dim;
     const Token token{heads, kv.head_dim, pages.page_tokens, scaled, scores, scores + heads * kSegmentTokens};
     AttentionSum sums[kMaxHeadsAtOnce];
-    kv.fp32 ? attend_token<true>(pages, token, context, sums, to) : attend_token<false>(pages, token, context, sums, to);
+    kv.fp32 ? attend_token<true>(pages, token, context, sums, to)
+            : attend_token<false>(pages, token, context, sums, to);
     for (uint32_t h = 0; h < heads; ++h) {
       const __m256 sum = _mm256_set1_ps(sums[h].sum);
       for (uint32_t d = 0; d < kv.head_dim; d += 8) {

@@ -20,15 +20,21 @@ namespace slipstream {
 
 static inline uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-static inline __m256i load_integers(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
-static inline void store_integers(void* to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(to), value); }
+static inline __m256i load_integers(const void* from) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+}
+static inline void store_integers(void* to, __m256i value) {
+  _mm256_storeu_si256(static_cast<__m256i*>(to), value);
+}
 
 // 8 values of a 16-bit float type, widened exactly.
 static inline __m256 load_bf16(const void* from) {
   const __m128i bits = _mm_loadu_si128(static_cast<const __m128i*>(from));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
 }
-static inline __m256 load_fp16(const void* from) { return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(from))); }
+static inline __m256 load_fp16(const void* from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(from)));
+}
 
 // 8 scales of a panel, beginning with row `row` (0 or 8).
 static inline __m256 load_scales(ScaleType type, const std::byte* from, uint32_t row) {
@@ -48,8 +54,8 @@ static inline __m256 round_to_bf16(__m256 value) {
   return _mm256_castsi256_ps(_mm256_and_si256(rounded, _mm256_set1_epi32(static_cast<int>(0xffff0000))));
 }
 
-// The same for numbers that were fp16 (11 significant bits or fewer): Veltkamp's split gives the nearest 8 bits, ties to even,
-// for each of the 65,536 (float16_test.cc tries them all), in three operations instead of five.
+// The same for numbers that were fp16 (11 significant bits or fewer): Veltkamp's split gives the nearest 8 bits, ties
+// to even, for each of the 65,536 (float16_test.cc tries them all), in three operations instead of five.
 static inline __m256 round_fp16_to_bf16(__m256 value) {
   const __m256 shifted = _mm256_mul_ps(value, _mm256_set1_ps(65537.0f));
   return _mm256_sub_ps(shifted, _mm256_sub_ps(shifted, value));

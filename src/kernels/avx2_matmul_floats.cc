@@ -1,5 +1,6 @@
-// One fp32 chain for each output, v = fma(x_k, w_k, v) with k ascending: unquantised weights, and every type in fp32 mode.
-// Chains run in lanes of outputs and tiles of rows; nothing is ever summed across lanes, so any tiling gives the same bits.
+// One fp32 chain for each output, v = fma(x_k, w_k, v) with k ascending: unquantised weights, and every type in fp32
+// mode. Chains run in lanes of outputs and tiles of rows; nothing is ever summed across lanes, so any tiling gives
+// the same bits.
 
 #include "kernels/avx2_matmul.h"
 #include "kernels/avx2_panel.h"
@@ -7,9 +8,9 @@
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kStepInputs = 128;   // widened at once: 8 KB
+constexpr uint32_t kStepInputs = 128;  // widened at once: 8 KB
 constexpr uint32_t kRowBlock = 96;
-constexpr uint32_t kStreamRows = 4;     // up to here unquantised weights go through registers
+constexpr uint32_t kStreamRows = 4;  // up to here unquantised weights go through registers
 
 struct Product {
   const PackedMatrix& w;
@@ -35,7 +36,7 @@ void store_lanes(const Product& product, uint32_t row, uint32_t panel, __m256 fi
   _mm256_storeu_ps(to + 8, second);
 }
 
-// -- widening ----------------------------------------------------------------------------------------------------------------
+// -- widening ------------------------------------------------------------------------------------
 // Input k of 16 rows, unquantised.
 template <WeightType kType>
 inline __attribute__((always_inline)) void load_input(const std::byte* panel, uint32_t k, __m256 (&w)[2]) {
@@ -49,7 +50,9 @@ inline __attribute__((always_inline)) void load_input(const std::byte* panel, ui
   } else if constexpr (kType == WeightType::kFp16) {
     for (int half = 0; half < 2; ++half) w[half] = load_fp16(panel + static_cast<size_t>(k) * 32 + half * 16);
   } else {
-    for (int half = 0; half < 2; ++half) w[half] = _mm256_loadu_ps(reinterpret_cast<const float*>(panel) + static_cast<size_t>(k) * 16 + half * 8);
+    for (int half = 0; half < 2; ++half) {
+      w[half] = _mm256_loadu_ps(reinterpret_cast<const float*>(panel) + static_cast<size_t>(k) * 16 + half * 8);
+    }
   }
 }
 
@@ -65,14 +68,15 @@ void widen_plain(const std::byte* panel, uint32_t first, uint32_t n, float* out)
   }
 }
 
-// Inputs [first, first + n): fma(float(q), scale, bias) or float(q) * scale. Rows' bytes stand 4 apart, so one load of a line
-// and a shift give an input of 8 rows.
+// Inputs [first, first + n): fma(float(q), scale, bias) or float(q) * scale. Rows' bytes stand 4 apart, so one load
+// of a line and a shift give an input of 8 rows.
 void widen_quantised(const Product& product, uint32_t panel_index, uint32_t first, uint32_t n, float* out) {
   const Avx2Panel panel(product.w, panel_index, product.block, product.panel_bytes);
   const int bits = panel.format.bits;
   const bool affine = panel.affine();
   const __m128i up = _mm_cvtsi32_si128(32 - bits);
-  __m256 scale[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()}, bias[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  __m256 scale[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()},
+         bias[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   for (uint32_t i = 0; i < n; ++i) {
     const uint32_t k = first + i, in_block = k % panel.layout.inputs, in_lines = in_block % 64;
     if (k % panel.format.group == 0) {
@@ -83,7 +87,8 @@ void widen_quantised(const Product& product, uint32_t panel_index, uint32_t firs
       }
     }
     const std::byte* lines = panel.data + static_cast<size_t>(k / panel.layout.inputs) * panel.layout.block_bytes +
-                             in_block / 64 * panel.format.bits * 128 + (bits == 8 ? in_lines / 4 : in_lines % 32 / 4) * 64;
+                             in_block / 64 * panel.format.bits * 128 +
+                             (bits == 8 ? in_lines / 4 : in_lines % 32 / 4) * 64;
     const int place = static_cast<int>(in_lines % 4 * 8 + (bits == 8 ? 0 : in_lines / 32 * 4));
     const __m128i left = _mm_cvtsi32_si128(32 - bits - place);
     for (int half = 0; half < 2; ++half) {
@@ -104,7 +109,7 @@ void widen(const Product& product, uint32_t panel, uint32_t first, uint32_t n) {
   }
 }
 
-// -- many rows -----------------------------------------------------------------------------------------------------------------
+// -- many rows -----------------------------------------------------------------------------------
 template <int R>
 void multiply_tile(const float* widened, uint32_t n, const float* x, size_t stride, float* sums) {
   __m256 v[R][2];
@@ -152,15 +157,17 @@ void multiply_row_block(const Product& product, Range panels, uint32_t first_row
       multiply_rows(product, first_row, rows, first, n);
     }
     for (uint32_t m = 0; m < rows; ++m) {
-      store_lanes(product, first_row + m, p, _mm256_load_ps(product.sums + m * 16), _mm256_load_ps(product.sums + m * 16 + 8));
+      store_lanes(product, first_row + m, p, _mm256_load_ps(product.sums + m * 16),
+                  _mm256_load_ps(product.sums + m * 16 + 8));
     }
   }
 }
 
-// -- few rows ------------------------------------------------------------------------------------------------------------------
+// -- few rows ------------------------------------------------------------------------------------
 // Inputs k and k + 1 (k even) of 16 rows.
 template <WeightType kType>
-inline __attribute__((always_inline)) void load_pair(const std::byte* panel, size_t k, __m256 (&even)[2], __m256 (&odd)[2]) {
+inline __attribute__((always_inline)) void load_pair(const std::byte* panel, size_t k, __m256 (&even)[2],
+                                                     __m256 (&odd)[2]) {
   for (int half = 0; half < 2; ++half) {
     if constexpr (kType == WeightType::kBf16) {
       const __m256i pairs = load_integers(panel + k * 32 + half * 32);
@@ -176,7 +183,8 @@ inline __attribute__((always_inline)) void load_pair(const std::byte* panel, siz
   }
 }
 
-// An even number of inputs. kPanels panels side by side, so that there are enough chains to hide the latency of an FMA.
+// An even number of inputs. kPanels panels side by side, so that there are enough chains to hide the latency of an
+// FMA.
 template <WeightType kType, int R, int kPanels>
 void stream_panels(const Product& product, uint32_t index) {
   constexpr size_t kBytes = kType == WeightType::kFp32 ? 64 : 32;  // of one input
@@ -185,7 +193,9 @@ void stream_panels(const Product& product, uint32_t index) {
   const size_t stride = product.x.stride, panel_bytes = product.panel_bytes, cols = product.w.cols;
   __m256 v[kPanels][R][2];
   UNROLL for (int p = 0; p < kPanels; ++p) {
-    UNROLL for (int m = 0; m < R; ++m) v[p][m][0] = v[p][m][1] = _mm256_setzero_ps();
+    UNROLL for (int m = 0; m < R; ++m) {
+      v[p][m][0] = v[p][m][1] = _mm256_setzero_ps();
+    }
   }
   for (size_t k = 0; k < cols; k += 2) {
     UNROLL for (int p = 0; p < kPanels; ++p) {
@@ -207,7 +217,9 @@ void stream_panels(const Product& product, uint32_t index) {
     }
   }
   UNROLL for (int p = 0; p < kPanels; ++p) {
-    UNROLL for (int m = 0; m < R; ++m) store_lanes(product, static_cast<uint32_t>(m), index + static_cast<uint32_t>(p), v[p][m][0], v[p][m][1]);
+    UNROLL for (int m = 0; m < R; ++m) {
+      store_lanes(product, static_cast<uint32_t>(m), index + static_cast<uint32_t>(p), v[p][m][0], v[p][m][1]);
+    }
   }
 }
 
@@ -231,7 +243,8 @@ void stream(const Product& product, Range panels) {
 
 }  // namespace
 
-void avx2_matmul_floats(const PackedMatrix& w, Matrix<const float> x, Range panels, Matrix<float> y, std::byte* scratch) {
+void avx2_matmul_floats(const PackedMatrix& w, Matrix<const float> x, Range panels, Matrix<float> y,
+                        std::byte* scratch) {
   auto* widened = reinterpret_cast<float*>(scratch);
   const Product product{
       .w = w,

@@ -1,5 +1,6 @@
-// The integer product. Few rows: weights are widened in registers, on their way from memory, for each tile anew. Many: a chunk of
-// one panel is widened into L1 and all tiles of a block of rows pass over it. Same bits either way (ARITHMETIC.md 3).
+// The integer product. Few rows: weights are widened in registers, on their way from memory, for each tile anew.
+// Many: a chunk of one panel is widened into L1 and all tiles of a block of rows pass over it. Same bits either way
+// (ARITHMETIC.md 3).
 
 #include <cstring>
 
@@ -14,7 +15,7 @@ namespace {
 constexpr size_t kRowBlockBytes = 256 << 10;
 constexpr uint32_t kInputBlock = 2048;  // inputs of a row block, unless one bias block is longer
 
-constexpr uint32_t kStreamTiles = 2;    // 12 rows: from 3 tiles on, widening once pays
+constexpr uint32_t kStreamTiles = 2;  // 12 rows: from 3 tiles on, widening once pays
 
 // What one thread needs beside its sums. At the begin of `scratch`.
 struct Workspace {
@@ -32,11 +33,13 @@ struct Product {
   uint32_t bias_block_chunks;  // 4, 8 or 16
   Matrix<float> y;
   Workspace& workspace;
-  float* sums;                 // [rows][16]: v of the rows at work
-  float* narrow_sums;          // [rows][16]: v of a last panel that has fewer than 16 rows, between input blocks
+  float* sums;         // [rows][16]: v of the rows at work
+  float* narrow_sums;  // [rows][16]: v of a last panel that has fewer than 16 rows, between input blocks
 
   const std::byte* values(uint32_t chunk, uint32_t tile) const { return x + activations.values_at(chunk, tile); }
-  const float* d(uint32_t chunk, uint32_t row) const { return reinterpret_cast<const float*>(x + activations.d_at(chunk, row)); }
+  const float* d(uint32_t chunk, uint32_t row) const {
+    return reinterpret_cast<const float*>(x + activations.d_at(chunk, row));
+  }
   const float* input_sums(uint32_t bias_block, uint32_t row) const {
     return reinterpret_cast<const float*>(x + activations.sums_at(w.format.group, bias_block, row));
   }
@@ -67,12 +70,14 @@ bool bias_block_ends(const Product& product, uint32_t chunk) {
 
 void add_bias_block(const Product& product, const Avx2Panel& panel, uint32_t chunk, uint32_t begin, uint32_t end) {
   const uint32_t bias_block = chunk / product.bias_block_chunks;
-  if (end - begin == 1) return avx2_add_biases_once(panel, bias_block, product.input_sums(bias_block, begin), product.sums);
+  if (end - begin == 1) {
+    return avx2_add_biases_once(panel, bias_block, product.input_sums(bias_block, begin), product.sums);
+  }
   avx2_load_biases(panel, bias_block, product.workspace.biases);
   avx2_add_biases(product.workspace.biases, end - begin, product.input_sums(bias_block, begin), product.sums);
 }
 
-// -- few rows --------------------------------------------------------------------------------------------------------------
+// -- few rows ------------------------------------------------------------------------------------
 struct TileFunctions {
   Avx2StreamFunction of[kStreamTiles];
 };
@@ -84,19 +89,21 @@ void stream_panel(const Product& product, const TileFunctions& functions, uint32
   for (uint32_t chunk = 0; chunk < activations.chunks; ++chunk) {
     for (uint32_t tile = 0; tile < activations.tiles; ++tile) {
       const uint32_t row = activations.tile_begin(tile);
-      functions.of[tile](panel, chunk, product.values(chunk, tile), product.d(chunk, row), product.sums + row * kPanelRows);
+      functions.of[tile](panel, chunk, product.values(chunk, tile), product.d(chunk, row),
+                         product.sums + row * kPanelRows);
     }
     if (bias_block_ends(product, chunk)) add_bias_block(product, panel, chunk, 0, activations.rows);
   }
   store_rows(product, panel_index, 0, activations.rows);
 }
 
-// -- many rows ---------------------------------------------------------------------------------------------------------------
+// -- many rows -----------------------------------------------------------------------------------
 struct TileRange {
   uint32_t begin, end;
 };
 
-// One chunk of one panel against the tiles of a row block. The weights of two chunks further on are fetched meanwhile.
+// One chunk of one panel against the tiles of a row block. The weights of two chunks further on are fetched
+// meanwhile.
 void multiply_chunk(const Product& product, const Avx2Panel& panel, uint32_t chunk, TileRange tiles) {
   Avx2Chunk& ready = product.workspace.chunk;
   ready.group = panel.format.group;
@@ -115,12 +122,13 @@ void multiply_chunk(const Product& product, const Avx2Panel& panel, uint32_t chu
       _mm_prefetch(reinterpret_cast<const char*>(ahead) + line * 64, _MM_HINT_T0);
     }
     const uint32_t row = activations.tile_begin(tile);
-    avx2_multiply_tile(ready, activations.tile_begin(tile + 1) - row, product.values(chunk, tile), product.d(chunk, row),
-                       product.sums + static_cast<size_t>(row - first_row) * kPanelRows);
+    avx2_multiply_tile(ready, activations.tile_begin(tile + 1) - row, product.values(chunk, tile),
+                       product.d(chunk, row), product.sums + static_cast<size_t>(row - first_row) * kPanelRows);
   }
 }
 
-// A row block's sums of one panel stand in `sums` while an input block is worked on; between input blocks in y itself.
+// A row block's sums of one panel stand in `sums` while an input block is worked on; between input blocks in y
+// itself.
 void load_sums(const Product& product, uint32_t panel, uint32_t begin, uint32_t end, bool first_inputs) {
   const size_t bytes = static_cast<size_t>(end - begin) * sizeof(PanelLanes);
   if (first_inputs) {
@@ -129,16 +137,18 @@ void load_sums(const Product& product, uint32_t panel, uint32_t begin, uint32_t 
     memcpy(product.sums, product.narrow_sums, bytes);
   } else {
     for (uint32_t row = begin; row < end; ++row) {
-      memcpy(product.sums + static_cast<size_t>(row - begin) * kPanelRows, product.y.row(row) + panel * kPanelRows, sizeof(PanelLanes));
+      memcpy(product.sums + static_cast<size_t>(row - begin) * kPanelRows, product.y.row(row) + panel * kPanelRows,
+             sizeof(PanelLanes));
     }
   }
 }
 
 void multiply_row_block(const Product& product, Range panels, TileRange tiles) {
-  const uint32_t begin = product.activations.tile_begin(tiles.begin), end = product.activations.tile_begin(tiles.end);
+  const uint32_t begin = product.activations.tile_begin(tiles.begin),
+                 end = product.activations.tile_begin(tiles.end);
   const uint32_t chunks = product.activations.chunks;
-  const uint32_t block_chunks =
-      product.bias_block_chunks * kChunkInputs > kInputBlock ? product.bias_block_chunks : kInputBlock / kChunkInputs;
+  const uint32_t block_chunks = product.bias_block_chunks * kChunkInputs > kInputBlock ? product.bias_block_chunks
+                                                                                       : kInputBlock / kChunkInputs;
   for (uint32_t first = 0; first < chunks; first += block_chunks) {
     const uint32_t last = smaller(first + block_chunks, chunks);
     for (uint32_t p = panels.begin; p < panels.end; ++p) {
@@ -170,7 +180,8 @@ void multiply_many(const Product& product, Range panels) {
 
 }  // namespace
 
-void avx2_matmul_integers(const PackedMatrix& w, const MatmulInput& x, Range panels, Matrix<float> y, std::byte* scratch) {
+void avx2_matmul_integers(const PackedMatrix& w, const MatmulInput& x, Range panels, Matrix<float> y,
+                          std::byte* scratch) {
   const uint32_t rows = x.rows.rows;
   auto* sums = reinterpret_cast<float*>(scratch + sizeof(Workspace));
   const Product product{
@@ -188,7 +199,8 @@ void avx2_matmul_integers(const PackedMatrix& w, const MatmulInput& x, Range pan
   };
   TileFunctions functions = {};
   for (uint32_t tile = 0; tile < kStreamTiles && tile < product.activations.tiles; ++tile) {
-    functions.of[tile] = avx2_stream_function(w.format, product.activations.tile_begin(tile + 1) - product.activations.tile_begin(tile));
+    functions.of[tile] = avx2_stream_function(
+        w.format, product.activations.tile_begin(tile + 1) - product.activations.tile_begin(tile));
   }
   if (product.activations.tiles > kStreamTiles || functions.of[0] == nullptr) return multiply_many(product, panels);
   for (uint32_t p = panels.begin; p < panels.end; ++p) stream_panel(product, functions, p);

@@ -5,7 +5,8 @@
 namespace slipstream {
 namespace {
 
-// Bits of each 16-bit word -> one value per word. The words of a line hold, low to high, bytes of inputs (0, 1) or (2, 3).
+// Bits of each 16-bit word -> one value per word. The words of a line hold, low to high, bytes of inputs (0, 1) or
+// (2, 3).
 //   8 bits: input 0 | input 1                       4 bits: input 0 | 32 | 1 | 33
 template <uint32_t kBits, bool kSigned, uint32_t kPlace>
 __m256i value_at(__m256i words) {
@@ -46,7 +47,8 @@ void widen_4_bits(const std::byte* lines, uint32_t* values) {
 
 // One bias vector in two bf16 parts. What is left of an fp16 number has 3 bits, so it is its own nearest bf16.
 template <ScaleType kType>
-inline __attribute__((always_inline)) void load_bias(const std::byte* from, uint32_t row, __m256& high, __m256& low) {
+inline __attribute__((always_inline)) void load_bias(const std::byte* from, uint32_t row, __m256& high,
+                                                     __m256& low) {
   const __m256 bias = load_scales(kType, from, row);
   if constexpr (kType == ScaleType::kBf16) {
     high = bias;
@@ -106,11 +108,11 @@ void avx2_load_biases(const Avx2Panel& panel, uint32_t bias_block, Avx2Biases& b
 
 namespace {
 
-// The chains of either the even or the odd groups for R rows: [row][x part][bias part], half a panel. Where there are three
-// rows, twelve chains share each load of a bias and of a sum.
+// The chains of either the even or the odd groups for R rows: [row][x part][bias part], half a panel. Where there are
+// three rows, twelve chains share each load of a bias and of a sum.
 template <int R, int kParts>
-inline __attribute__((always_inline)) void run_chains(const Avx2Biases& biases, uint32_t odd, uint32_t half, const float* sums,
-                                                      __m256 (&chain)[R][2][kParts]) {
+inline __attribute__((always_inline)) void run_chains(const Avx2Biases& biases, uint32_t odd, uint32_t half,
+                                                      const float* sums, __m256 (&chain)[R][2][kParts]) {
   for (auto& row : chain) {
     for (auto& part : row) {
       for (__m256& lanes : part) lanes = _mm256_setzero_ps();
@@ -144,7 +146,9 @@ void add_biases(const Avx2Biases& biases, const float* sums, float* v) {
     for (int r = 0; r < R; ++r) {
       __m256 sum = _mm256_loadu_ps(v + r * kPanelRows + half);
       for (int i = 0; i < kParts; ++i) {
-        for (int part = 0; part < 2; ++part) sum = _mm256_add_ps(sum, _mm256_add_ps(even[r][part][i], odd[r][part][i]));
+        for (int part = 0; part < 2; ++part) {
+          sum = _mm256_add_ps(sum, _mm256_add_ps(even[r][part][i], odd[r][part][i]));
+        }
       }
       _mm256_storeu_ps(v + r * kPanelRows + half, sum);
     }

@@ -1,5 +1,5 @@
-// One panel of quantised weights as the AVX2 products read it: values widened to 16 bits in the order of the activations'
-// pairs, scales and biases to fp32.
+// One panel of quantised weights as the AVX2 products read it: values widened to 16 bits in the order of the
+// activations' pairs, scales and biases to fp32.
 #pragma once
 
 #include "kernels/avx2_activations.h"

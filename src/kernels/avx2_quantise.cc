@@ -76,12 +76,14 @@ void store_pairs(const Chunk& chunk, uint32_t tile_rows, std::byte* to) {
     memcpy(to, chunk.pairs, sizeof chunk.pairs);
     return;
   }
-  for (uint32_t i = 0; i < kChunkPairs; ++i) memcpy(to + static_cast<size_t>(i) * tile_rows * 4, chunk.pairs + i, 4);
+  for (uint32_t i = 0; i < kChunkPairs; ++i) {
+    memcpy(to + static_cast<size_t>(i) * tile_rows * 4, chunk.pairs + i, 4);
+  }
 }
 
 // The chunk's sums for one group size, in two bf16 parts, to their places in the row's bias block.
-void store_sums(const Chunk& chunk, uint32_t group, uint32_t chunk_index, const ActivationLayout& layout, uint32_t row,
-                std::byte* out) {
+void store_sums(const Chunk& chunk, uint32_t group, uint32_t chunk_index, const ActivationLayout& layout,
+                uint32_t row, std::byte* out) {
   const uint32_t groups = kChunkInputs / group, parts = group / 32;
   alignas(32) int32_t sums[8] = {};
   for (uint32_t i = 0; i < kChunkInputs / 32; ++i) sums[i / parts] += chunk.sums[i];

@@ -3,16 +3,22 @@
 namespace slipstream {
 namespace {
 
-alignas(32) constexpr uint16_t kMask4[16] = {15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15};
-alignas(32) constexpr uint16_t kMask8[16] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+struct alignas(32) Mask {
+  uint16_t word[16];
+  constexpr explicit Mask(uint16_t value) : word() {
+    for (uint16_t& w : word) w = value;
+  }
+};
+constexpr Mask kMask4(15), kMask8(255);
 
 constexpr int kPrefetchBytes = 2048;  // ahead in the panel's stream; never changes bits (AVX2.md 2, 3)
 
-// As in avx2_tile.cc, one asm statement: sums in ymm 2m, 2m + 1. Up to 4 rows: 8, 9 the raw line, 10, 11 weights, 13 the mask,
-// 14 activations, 15 product. 5 and 6 rows need 8 .. 11 for sums, so 12, 13 are raw line and weights in turn and the mask
-// stays in memory.
+// As in avx2_tile.cc, one asm statement: sums in ymm 2m, 2m + 1. Up to 4 rows: 8, 9 the raw line, 10, 11 weights, 13
+// the mask, 14 activations, 15 product. 5 and 6 rows need 8 .. 11 for sums, so 12, 13 are raw line and weights in
+// turn and the mask stays in memory.
 //
-// A line holds 4 inputs of each row (and 4 more in the high halves): pairs (0, 2) from the even bytes, (1, 3) from the odd.
+// A line holds 4 inputs of each row (and 4 more in the high halves): pairs (0, 2) from the even bytes, (1, 3) from
+// the odd.
 #define ROW(m, a0, a1, w0, w1, offset)                                                                 \
   ".if %c[R] > " #m "\n\t"                                                                             \
   "vpbroadcastd " offset " + 4 * " #m "(%[x]), %%ymm14\n\t"                                            \
@@ -40,7 +46,8 @@ constexpr int kPrefetchBytes = 2048;  // ahead in the panel's stream; never chan
   ".else\n\t" SHIFT("vpsrlw", place, from0, from1, to0, to1)                                           \
   "vpand " mask ", %%ymm" #to0 ", %%ymm" #to0 "\n\tvpand " mask ", %%ymm" #to1 ", %%ymm" #to1 "\n\t"   \
   ".endif\n\t"
-#define LOAD(i, r0, r1) "vmovdqa 64 * " #i "(%[lines]), %%ymm" #r0 "\n\tvmovdqa 64 * " #i " + 32(%[lines]), %%ymm" #r1 "\n\t"
+#define LOAD(i, r0, r1)                                                                                \
+  "vmovdqa 64 * " #i "(%[lines]), %%ymm" #r0 "\n\tvmovdqa 64 * " #i " + 32(%[lines]), %%ymm" #r1 "\n\t"
 #define LINE(i, even, odd)                                                                             \
   ".if %c[R] <= 4\n\t"                                                                                 \
   LOAD(i, 8, 9) SELECT(8, 9, 10, 11, "%%ymm13", even, "(16 - %c[bits] - " even ")")                    \
@@ -88,8 +95,8 @@ struct Tile {
 
 // `count`: lines of one pass over the group, a multiple of 2; `passes`: stretches of 64 inputs (kBoth only).
 template <int kBits, bool kSigned, ScaleType kScale, int R, int kPart>
-inline __attribute__((always_inline)) void multiply_group(const std::byte* lines, const std::byte* scale, uint64_t count, uint64_t passes,
-                                                          Tile& tile) {
+inline __attribute__((always_inline)) void multiply_group(const std::byte* lines, const std::byte* scale, uint64_t count,
+                                                          uint64_t passes, Tile& tile) {
   uint64_t n;
   asm volatile(
       ZERO(0, 0, 1) ZERO(1, 2, 3) ZERO(2, 4, 5) ZERO(3, 6, 7) ZERO(4, 8, 9) ZERO(5, 10, 11)
@@ -106,11 +113,11 @@ inline __attribute__((always_inline)) void multiply_group(const std::byte* lines
       "prefetcht0 %c[ahead](%[scale])\n\t" SCALES
       FINISH(0, 0, 1) FINISH(1, 2, 3) FINISH(2, 4, 5) FINISH(3, 6, 7) FINISH(4, 8, 9) FINISH(5, 10, 11)
       : [lines] "+r"(lines), [x] "+r"(tile.x), [n] "=&r"(n), [passes] "+r"(passes)
-      : [acc] "r"(tile.acc), [scale] "r"(scale), [count] "r"(count / 2), [mask] "r"(kBits == 4 ? kMask4 : kMask8), [R] "i"(R),
-        [bits] "i"(kBits), [is_signed] "i"(kSigned ? 1 : 0), [part] "i"(kPart), [scale_type] "i"(static_cast<int>(kScale)),
-        [ahead] "i"(kPrefetchBytes)
-      : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
-        "xmm12", "xmm13", "xmm14", "xmm15");
+      : [acc] "r"(tile.acc), [scale] "r"(scale), [count] "r"(count / 2), [mask] "r"(kBits == 4 ? &kMask4 : &kMask8),
+        [R] "i"(R), [bits] "i"(kBits), [is_signed] "i"(kSigned ? 1 : 0), [part] "i"(kPart),
+        [scale_type] "i"(static_cast<int>(kScale)), [ahead] "i"(kPrefetchBytes)
+      : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
 
 template <int kBits, bool kSigned, ScaleType kScale, int R>
@@ -169,7 +176,8 @@ Avx2StreamFunction function_for_scales(ScaleType scales, uint32_t rows) {
 Avx2StreamFunction avx2_stream_function(const MatrixFormat& format, uint32_t rows) {
   const bool affine = format.type == WeightType::kUnsigned;
   if (format.bits == 4) return affine ? function_for_scales<4, false>(format.scales, rows) : nullptr;
-  return affine ? function_for_scales<8, false>(format.scales, rows) : function_for_scales<8, true>(format.scales, rows);
+  return affine ? function_for_scales<8, false>(format.scales, rows)
+                : function_for_scales<8, true>(format.scales, rows);
 }
 
 }  // namespace slipstream

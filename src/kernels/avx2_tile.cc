@@ -3,9 +3,9 @@
 namespace slipstream {
 namespace {
 
-// The loop is one asm statement because gcc 12 otherwise gathers the products before the sums and spills an accumulator into
-// each chain, which halves the speed (AVX2.md 7). Row m's sums are ymm 2m and 2m + 1; 12, 13 weights, 14 activations,
-// 15 product. Rows beyond R are left out by the assembler.
+// The loop is one asm statement because gcc 12 otherwise gathers the products before the sums and spills an
+// accumulator into each chain, which halves the speed (AVX2.md 7). Row m's sums are ymm 2m and 2m + 1; 12, 13
+// weights, 14 activations, 15 product. Rows beyond R are left out by the assembler.
 #define ROW(m, a0, a1, offset)                                                                        \
   ".if %c[R] > " #m "\n\t"                                                                            \
   "vpbroadcastd " offset " + 4 * " #m "(%[x]), %%ymm14\n\t"                                           \

@@ -15,8 +15,8 @@ struct Avx2Chunk {
   uint32_t group;
 };
 
-// v[r] = fma(acc, d[r], v[r]) with acc = the chunk's groups in order, acc = fma(float(I), scale, acc), for 1 <= rows <= 6.
-// x: the tile's pairs of this chunk (ActivationLayout). v: [rows][16].
+// v[r] = fma(acc, d[r], v[r]) with acc = the chunk's groups in order, acc = fma(float(I), scale, acc), for 1 <= rows
+// <= 6. x: the tile's pairs of this chunk (ActivationLayout). v: [rows][16].
 void avx2_multiply_tile(const Avx2Chunk& chunk, uint32_t rows, const std::byte* x, const float* d, float* v);
 
 }  // namespace slipstream

@@ -1,5 +1,5 @@
-// The constants of the one arithmetic (ARITHMETIC.md 3 and 9, AVX2.md 5.1) and the few scalar steps that every instruction
-// set takes in the same way. Changing a number here changes the bits of every answer.
+// The constants of the one arithmetic (ARITHMETIC.md 3 and 9, AVX2.md 5.1) and the few scalar steps that every
+// instruction set takes in the same way. Changing a number here changes the bits of every answer.
 #pragma once
 
 #include <bit>
@@ -7,12 +7,12 @@
 
 namespace slipstream {
 
-inline constexpr uint32_t kChunkInputs = 256;      // inputs that share one activation scale
-inline constexpr uint32_t kBiasGroups = 32;        // weight groups whose biases are added together
-inline constexpr float kInt16Range = 32512.0f;     // activations are integers in +-32512 = 127 * 256
-inline constexpr uint32_t kTinyBits = (127u - 100u) << 23;       // 2^-100: a chunk whose largest is smaller is zero
-inline constexpr uint32_t kNotFiniteBits = 0x7f800000;           // sign-less bits from here on: infinity and NaN
-inline constexpr uint32_t kSegmentTokens = 256;    // attention: tokens of one softmax segment, at absolute positions
+inline constexpr uint32_t kChunkInputs = 256;               // inputs that share one activation scale
+inline constexpr uint32_t kBiasGroups = 32;                 // weight groups whose biases are added together
+inline constexpr float kInt16Range = 32512.0f;              // activations are integers in +-32512 = 127 * 256
+inline constexpr uint32_t kTinyBits = (127u - 100u) << 23;  // 2^-100: a chunk whose largest is smaller is zero
+inline constexpr uint32_t kNotFiniteBits = 0x7f800000;      // sign-less bits from here on: infinity and NaN
+inline constexpr uint32_t kSegmentTokens = 256;  // attention: tokens of one softmax segment, at absolute positions
 inline constexpr uint32_t kMaxPageTokens = 32;
 inline constexpr float kFp16Max = 65504.0f;
 inline constexpr float kLog2e = std::bit_cast<float>(0x3fb8aa3bu);

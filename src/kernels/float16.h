@@ -1,8 +1,8 @@
-// The two 16-bit float types, widened exactly and narrowed to nearest even, in integer arithmetic: the same bits whatever
-// the processor and the floating-point mode.
+// The two 16-bit float types, widened exactly and narrowed to nearest even, in integer arithmetic: the same bits
+// whatever the processor and the floating-point mode.
 //
-// `static` on purpose, here and in every header that the sources of an instruction set include: a shared inline function
-// could be emitted with wider instructions than the processor has (tests/tidy).
+// `static` on purpose, here and in every header that the sources of an instruction set include: a shared inline
+// function could be emitted with wider instructions than the processor has (tests/tidy).
 #pragma once
 
 #include <bit>

@@ -15,7 +15,9 @@ bool is_nan16(uint16_t bits) { return (bits & 0x7c00) == 0x7c00 && (bits & 0x3ff
 TEST(Float16, widening_is_what_the_processor_does_for_all_65536_values) {
   for (uint32_t bits = 0; bits < 65536; ++bits) {
     if (is_nan16(static_cast<uint16_t>(bits))) continue;
-    EXPECT_EQ(std::bit_cast<uint32_t>(widen_fp16(static_cast<uint16_t>(bits))), std::bit_cast<uint32_t>(_cvtsh_ss(static_cast<uint16_t>(bits)))) << bits;
+    EXPECT_EQ(std::bit_cast<uint32_t>(widen_fp16(static_cast<uint16_t>(bits))),
+              std::bit_cast<uint32_t>(_cvtsh_ss(static_cast<uint16_t>(bits))))
+        << bits;
   }
 }
 
@@ -38,7 +40,8 @@ TEST(Float16, every_fp16_and_bf16_value_survives_the_way_there_and_back) {
     if (!is_nan16(half)) {
       EXPECT_EQ(narrow_fp16(widen_fp16(half)), half);
     }
-    EXPECT_EQ(narrow_bf16(std::bit_cast<float>(bits << 16 & 0xff7fffff)), bits & 0xff7f);  // exponents below infinity's
+    EXPECT_EQ(narrow_bf16(std::bit_cast<float>(bits << 16 & 0xff7fffff)),
+              bits & 0xff7f);  // exponents below infinity's
   }
 }
 

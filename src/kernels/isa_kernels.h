@@ -1,4 +1,5 @@
-// The function tables behind kernels.h, one per instruction set. Each is called only where the processor has what it needs.
+// The function tables behind kernels.h, one per instruction set. Each is called only where the processor has what it
+// needs.
 #pragma once
 
 #include "kernels/kernels.h"

@@ -51,9 +51,11 @@ size_t matmul_scratch_bytes(uint32_t max_rows, uint32_t max_cols) {
 
 size_t attention_scratch_bytes(uint32_t group, uint32_t head_dim, uint32_t max_context) {
   static_cast<void>(max_context);
-  // K and V of a segment in fp32, and for each of up to 48 rows (or the heads of one token) its scores, query and sums.
+  // K and V of a segment in fp32, and for each of up to 48 rows (or the heads of one token) its scores, query and
+  // sums.
   const size_t rows = group < 48 ? 48 : group;
-  return (static_cast<size_t>(kSegmentTokens) * 2 * head_dim + rows * (kSegmentTokens + 4 * head_dim + 16)) * sizeof(float);
+  return (static_cast<size_t>(kSegmentTokens) * 2 * head_dim + rows * (kSegmentTokens + 4 * head_dim + 16)) *
+         sizeof(float);
 }
 
 const Kernels& kernels_for(Isa isa) {

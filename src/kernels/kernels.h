@@ -1,8 +1,9 @@
 // The arithmetic of the model, each operation as one thread's work on spans: no models, no threads, no allocation.
 //
 // reference.cc defines what each operation means, in plain C, to the bit (ARITHMETIC.md 3 and 9, AVX2.md 5.1); every
-// other instruction set gives the same bits, however rows, panels and heads are divided among calls and threads. All run
-// with FTZ|DAZ on (base/float_mode.h). A row that is not finite has no defined bits; it is reported, never spread to others.
+// other instruction set gives the same bits, however rows, panels and heads are divided among calls and threads. All
+// run with FTZ|DAZ on (base/float_mode.h). A row that is not finite has no defined bits; it is reported, never spread
+// to others.
 #pragma once
 
 #include <cstddef>
@@ -18,27 +19,27 @@ namespace slipstream {
 
 enum class Isa : uint8_t { kReference, kAvx2 };  // later: kAvx512Vnni, kAmx
 
-std::string_view isa_name(Isa isa);                        // "reference", "avx2"
+std::string_view isa_name(Isa isa);  // "reference", "avx2"
 std::optional<Isa> isa_from_name(std::string_view name);
-bool isa_supported(Isa isa);                               // by this processor
+bool isa_supported(Isa isa);  // by this processor
 Isa best_isa();
 
 // Rows of activations as a matrix product reads them.
 struct MatmulInput {
-  Matrix<const float> rows;               // fp32 [rows, cols]; read by unquantised weights, and by all in fp32 mode
-  const std::byte* quantised = nullptr;   // the same rows by Kernels::quantise; null = fp32 mode (--activations f32)
+  Matrix<const float> rows;              // fp32 [rows, cols]; read by unquantised weights, and by all in fp32 mode
+  const std::byte* quantised = nullptr;  // the same rows by Kernels::quantise; null = fp32 mode (--activations f32)
 };
 
 // KV of one layer as attention sees it (KvStorage in model/ owns the bytes).
-// A block holds `block_tokens` tokens in pages of page_tokens = min(32, block_tokens); for one KV head the pages of a block
-// are contiguous: page = K [head_dim][page_tokens], then V [page_tokens][head_dim].
+// A block holds `block_tokens` tokens in pages of page_tokens = min(32, block_tokens); for one KV head the pages of a
+// block are contiguous: page = K [head_dim][page_tokens], then V [page_tokens][head_dim].
 struct KvView {
-  std::byte* base = nullptr;           // block 0, head 0 of this layer
-  size_t block_stride = 0;             // bytes from block to block
-  size_t head_stride = 0;              // bytes from KV head to KV head inside a block
-  uint32_t block_tokens = 0;           // power of two
+  std::byte* base = nullptr;  // block 0, head 0 of this layer
+  size_t block_stride = 0;    // bytes from block to block
+  size_t head_stride = 0;     // bytes from KV head to KV head inside a block
+  uint32_t block_tokens = 0;  // power of two
   uint32_t head_dim = 0;
-  bool fp32 = false;                   // fp32 instead of fp16 (--activations f32)
+  bool fp32 = false;  // fp32 instead of fp16 (--activations f32)
 };
 
 // Consecutive tokens of one sequence, in one step.
@@ -52,31 +53,34 @@ struct AttentionSlice {
 struct Kernels {
   Isa isa;
 
-  // -- matrix products ---------------------------------------------------------------------------------------------
+  // -- matrix products ---------------------------------------------------------------------------
   // Bytes of `num_rows` quantised rows. The layout inside is this instruction set's own; 64-byte aligned buffer.
   size_t (*quantised_bytes)(uint32_t num_rows, uint32_t cols);
-  // Quantises rows [which) of x into `out` (laid out for all x.rows rows). finite[r] = 0 is stored where row r is not finite;
-  // finite rows leave their flag alone.
+  // Quantises rows [which) of x into `out` (laid out for all x.rows rows). finite[r] = 0 is stored where row r is not
+  // finite; finite rows leave their flag alone.
   void (*quantise)(Matrix<const float> x, Range which, std::byte* out, uint8_t* finite);
-  // y[:, 16 * p ...] = x W^T for panels p in `panels`, all rows of x. y is fp32 [x.rows, >= w.rows]; only columns < w.rows are
-  // written. `scratch`: matmul_scratch_bytes() of this thread's own, 64-byte aligned.
+  // y[:, 16 * p ...] = x W^T for panels p in `panels`, all rows of x. y is fp32 [x.rows, >= w.rows]; only columns <
+  // w.rows are written. `scratch`: matmul_scratch_bytes() of this thread's own, 64-byte aligned.
   void (*matmul)(const PackedMatrix& w, const MatmulInput& x, Range panels, Matrix<float> y, std::byte* scratch);
 
-  // -- row by row -----------------------------------------------------------------------------------------------------
-  // out = (x * inv) * weight with inv = 1 / sqrt(mean(x^2) + eps). out may be x. False: the row is not finite (out is then unspecified).
+  // -- row by row --------------------------------------------------------------------------------
+  // out = (x * inv) * weight with inv = 1 / sqrt(mean(x^2) + eps). out may be x. False: the row is not finite (out is
+  // then unspecified).
   bool (*rms_norm)(const float* x, const float* weight, float eps, uint32_t n, float* out);
   // Rotates pairs (i, i + head_dim / 2) of one head in place. cos, sin: [head_dim / 2].
   void (*rope)(float* head, const float* cos, const float* sin, uint32_t head_dim);
   void (*swiglu)(const float* gate, const float* up, uint32_t n, float* out);  // silu(gate) * up
   void (*add)(float* x, const float* y, uint32_t n);                           // x += y (residual, bias)
 
-  // -- KV and attention -------------------------------------------------------------------------------------------------
-  // Stores one token's K and V of one KV head at `position` of the sequence. Returns how many values were clamped to +-65504.
-  uint32_t (*store_kv)(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position, const float* k,
-                       const float* v);
-  // For rows [which) of the slice and one KV head with its `group` query heads: out = softmax(q K / sqrt(head_dim)) V, row r
-  // seeing positions 0 .. first_position + r. q, out: [slice.num_rows, stride] beginning at this KV head's first query head,
-  // query heads contiguous. Never reads a slot beyond a row's position into a result. `scratch`: attention_scratch_bytes().
+  // -- KV and attention --------------------------------------------------------------------------
+  // Stores one token's K and V of one KV head at `position` of the sequence. Returns how many values were clamped to
+  // +-65504.
+  uint32_t (*store_kv)(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position,
+                       const float* k, const float* v);
+  // For rows [which) of the slice and one KV head with its `group` query heads: out = softmax(q K / sqrt(head_dim))
+  // V, row r seeing positions 0 .. first_position + r. q, out: [slice.num_rows, stride] beginning at this KV head's
+  // first query head, query heads contiguous. Never reads a slot beyond a row's position into a result. `scratch`:
+  // attention_scratch_bytes().
   void (*attention)(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group, Range which,
                     Matrix<const float> q, Matrix<float> out, std::byte* scratch);
 };

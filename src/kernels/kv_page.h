@@ -13,17 +13,18 @@
 namespace slipstream {
 
 struct KvPages {
-  const std::byte* base;         // of block 0 and this KV head
+  const std::byte* base;  // of block 0 and this KV head
   const uint32_t* block_table;
   size_t block_stride;
   uint32_t block_tokens;
   uint32_t page_tokens;
-  size_t value_offset;           // from a page's K to its V
+  size_t value_offset;  // from a page's K to its V
   size_t page_bytes;
 
   // The page that holds `position`.
   const std::byte* page(uint32_t position) const {
-    return base + block_table[position / block_tokens] * block_stride + position % block_tokens / page_tokens * page_bytes;
+    return base + block_table[position / block_tokens] * block_stride +
+           position % block_tokens / page_tokens * page_bytes;
   }
 };
 

@@ -9,14 +9,18 @@ namespace {
 std::vector<Isa> supported_isas() {
   std::vector<Isa> isas;
   for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
-    if (isa_supported(isa)) isas.push_back(isa);
-    else std::printf("SKIPPED %s\n", std::string(isa_name(isa)).c_str());
+    if (isa_supported(isa)) {
+      isas.push_back(isa);
+    }
+    else
+      std::printf("SKIPPED %s\n", std::string(isa_name(isa)).c_str());
   }
   return isas;
 }
 
 // y of all rows, panels in `splits` parts, beyond which nothing may be written.
-std::vector<float> multiply(Isa isa, const PackedMatrix& w, std::span<const float> x, bool integers, uint32_t splits = 1) {
+std::vector<float> multiply(Isa isa, const PackedMatrix& w, std::span<const float> x, bool integers,
+                            uint32_t splits = 1) {
   FloatModeScope mode;
   const Kernels& kernels = kernels_for(isa);
   const uint32_t rows = static_cast<uint32_t>(x.size() / w.cols);
@@ -24,19 +28,23 @@ std::vector<float> multiply(Isa isa, const PackedMatrix& w, std::span<const floa
   AlignedBytes quantised(kernels.quantised_bytes(rows, w.cols));
   AlignedBytes scratch(matmul_scratch_bytes(rows, w.cols));
   std::vector<uint8_t> finite(rows, 1);
-  for (uint32_t i = 0; i < splits; ++i) kernels.quantise(input, split(rows, i, splits), quantised.data(), finite.data());
+  for (uint32_t i = 0; i < splits; ++i) {
+    kernels.quantise(input, split(rows, i, splits), quantised.data(), finite.data());
+  }
   EXPECT_EQ(std::count(finite.begin(), finite.end(), 1), rows);
 
   const uint32_t stride = w.rows + 3;
   const float guard = std::bit_cast<float>(0x7fc12345u);
   std::vector<float> y(static_cast<size_t>(rows) * stride, guard);
   for (uint32_t i = 0; i < splits; ++i) {
-    kernels.matmul(w, {input, integers ? quantised.data() : nullptr}, split(w.num_panels(), i, splits), {y.data(), rows, w.rows, stride},
-                   scratch.data());
+    kernels.matmul(w, {input, integers ? quantised.data() : nullptr}, split(w.num_panels(), i, splits),
+                   {y.data(), rows, w.rows, stride}, scratch.data());
   }
   std::vector<float> out;
   for (uint32_t m = 0; m < rows; ++m) {
-    for (uint32_t n = w.rows; n < stride; ++n) EXPECT_EQ(std::bit_cast<uint32_t>(y[m * stride + n]), 0x7fc12345u) << "row " << m << " col " << n;
+    for (uint32_t n = w.rows; n < stride; ++n) {
+      EXPECT_EQ(std::bit_cast<uint32_t>(y[m * stride + n]), 0x7fc12345u) << "row " << m << " col " << n;
+    }
     out.insert(out.end(), y.begin() + m * stride, y.begin() + m * stride + w.rows);
   }
   return out;
@@ -48,7 +56,9 @@ double error_of(const std::vector<float>& y, const RandomMatrix& w, const std::v
   double largest = 0, squares = 0;
   for (size_t i = 0; i < y.size(); ++i) {
     double exact = 0;
-    for (uint32_t k = 0; k < cols; ++k) exact += w.value(static_cast<uint32_t>(i % rows), k) * x[i / rows * cols + k];
+    for (uint32_t k = 0; k < cols; ++k) {
+      exact += w.value(static_cast<uint32_t>(i % rows), k) * x[i / rows * cols + k];
+    }
     largest = std::max(largest, std::abs(exact - y[i]));
     squares += exact * exact;
   }
@@ -82,7 +92,8 @@ TEST(Matmul, every_isa_gives_the_references_bits_for_every_format_and_ragged_sha
           for (uint32_t m : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 13u, 17u}) {
             const std::vector<float> y = multiply(isa, w.packed(), first_rows(x, m, cols), integers);
             EXPECT_EQ(first_difference(y, first_rows(expected, m, rows)), -1)
-                << isa_name(isa) << " " << describe(format) << " K " << cols << " M " << m << " integers " << integers;
+                << isa_name(isa) << " " << describe(format) << " K " << cols << " M " << m << " integers "
+                << integers;
           }
         }
       }
@@ -93,7 +104,8 @@ TEST(Matmul, every_isa_gives_the_references_bits_for_every_format_and_ragged_sha
 TEST(Matmul, hundreds_of_rows_and_any_split_of_panels_give_the_same_bits) {
   for (const MatrixFormat& format : all_formats()) {
     if (format.scales == ScaleType::kFp32 && format.quantised()) continue;
-    const uint32_t cols = format.bits == 4 ? 4480 : 2432;  // more than one input block; a whole bias block and a part
+    const uint32_t cols =
+        format.bits == 4 ? 4480 : 2432;  // more than one input block; a whole bias block and a part
     Random random(7);
     const RandomMatrix w(format, 56, cols, random);
     const std::vector<float> x = random_rows(300, cols, random);
@@ -102,7 +114,8 @@ TEST(Matmul, hundreds_of_rows_and_any_split_of_panels_give_the_same_bits) {
       if (isa == Isa::kReference) continue;
       for (uint32_t m : {40u, 100u, 300u}) {
         const std::vector<float> y = multiply(isa, w.packed(), first_rows(x, m, cols), true, m == 100 ? 3 : 1);
-        EXPECT_EQ(first_difference(y, first_rows(expected, m, 56)), -1) << isa_name(isa) << " " << describe(format) << " M " << m;
+        EXPECT_EQ(first_difference(y, first_rows(expected, m, 56)), -1)
+            << isa_name(isa) << " " << describe(format) << " M " << m;
       }
     }
   }
@@ -116,8 +129,10 @@ TEST(Matmul, agrees_with_double) {
       const RandomMatrix w(format, 33, cols, random);
       std::vector<float> x(static_cast<size_t>(5) * cols);
       for (float& value : x) value = random.normal();
-      EXPECT_LT(error_of(multiply(best_isa(), w.packed(), x, true), w, x), 1e-4) << describe(format) << " K " << cols;
-      EXPECT_LT(error_of(multiply(best_isa(), w.packed(), x, false), w, x), 1e-5) << describe(format) << " K " << cols;
+      EXPECT_LT(error_of(multiply(best_isa(), w.packed(), x, true), w, x), 1e-4)
+          << describe(format) << " K " << cols;
+      EXPECT_LT(error_of(multiply(best_isa(), w.packed(), x, false), w, x), 1e-5)
+          << describe(format) << " K " << cols;
     }
   }
 }
@@ -159,7 +174,9 @@ TEST(Matmul, tiny_and_huge_rows_give_the_references_bits) {
       std::vector<float> x = random_rows(7, cols, random);
       for (float& value : x) value = std::max(-3.4e38f, std::min(3.4e38f, value * size));
       const std::vector<float> expected = multiply(Isa::kReference, w.packed(), x, true);
-      for (Isa isa : supported_isas()) EXPECT_EQ(first_difference(multiply(isa, w.packed(), x, true), expected), -1) << size;
+      for (Isa isa : supported_isas()) {
+        EXPECT_EQ(first_difference(multiply(isa, w.packed(), x, true), expected), -1) << size;
+      }
     }
   }
 }
@@ -188,7 +205,8 @@ void fill_published_weights(const PublishedCase& c, std::span<std::byte> to) {
     }
     uint16_t scales[32];
     for (uint32_t n = 0; n < 16; ++n) {
-      const float scale = 0.01f * (0.5f + static_cast<float>(xorshift(state) % 1000) / 1000.0f) * (c.bits == 4 ? 1.0f : 1 / 16.0f);
+      const float scale =
+          0.01f * (0.5f + static_cast<float>(xorshift(state) % 1000) / 1000.0f) * (c.bits == 4 ? 1.0f : 1 / 16.0f);
       scales[n] = narrow_bf16(scale);
       scales[16 + n] = narrow_bf16(-scale * (c.bits == 4 ? 7.5f : 127.5f));
     }
@@ -260,7 +278,8 @@ TEST(Matmul, has_the_committed_hashes) {
     const RandomMatrix w(c.format, 50, c.cols, random);
     const std::vector<float> x = random_rows(11, c.cols, random);
     for (Isa isa : supported_isas()) {
-      EXPECT_EQ(hash_floats(multiply(isa, w.packed(), x, c.integers)), c.hash) << isa_name(isa) << " " << describe(c.format);
+      EXPECT_EQ(hash_floats(multiply(isa, w.packed(), x, c.integers)), c.hash)
+          << isa_name(isa) << " " << describe(c.format);
     }
   }
 }

@@ -68,7 +68,8 @@ void unpack_quantised(const PackedMatrix& matrix, uint32_t row, float* out) {
   const uint32_t n = row % kPanelRows;
   for (uint32_t group = 0; group < matrix.cols / format.group; ++group) {
     const std::byte* block = panel + static_cast<size_t>(group / layout.groups) * layout.block_bytes;
-    const std::byte* scales = block + layout.value_bytes + group % layout.groups * layout.group_bytes + n * scale_bytes(format.scales);
+    const std::byte* scales =
+        block + layout.value_bytes + group % layout.groups * layout.group_bytes + n * scale_bytes(format.scales);
     const float scale = read_scale(format.scales, scales);
     const bool affine = format.type == WeightType::kUnsigned;
     const float bias = affine ? read_scale(format.scales, scales + layout.bias_offset) : 0.0f;
@@ -84,7 +85,8 @@ void unpack_quantised(const PackedMatrix& matrix, uint32_t row, float* out) {
       }
       if (!affine && q >= 1 << (format.bits - 1)) q -= 1 << format.bits;
       const float value = static_cast<float>(q);
-      out[static_cast<size_t>(group) * format.group + i] = affine ? __builtin_fmaf(value, scale, bias) : value * scale;
+      out[static_cast<size_t>(group) * format.group + i] =
+          affine ? __builtin_fmaf(value, scale, bias) : value * scale;
     }
   }
 }
@@ -113,7 +115,8 @@ void pack_panel(const MatrixFormat& format, uint32_t cols, const PanelSource& so
     for (uint32_t col = 0; col < cols; ++col) {
       if (format.type == WeightType::kFp32) {
         const auto* values = static_cast<const std::byte*>(source.values[row]);
-        std::memcpy(panel + (static_cast<size_t>(col) * kPanelRows + row) * 4, values + static_cast<size_t>(col) * 4, 4);
+        std::memcpy(panel + (static_cast<size_t>(col) * kPanelRows + row) * 4,
+                    values + static_cast<size_t>(col) * 4, 4);
       } else {
         const size_t place = format.type == WeightType::kBf16
                                  ? (static_cast<size_t>(col / 2) * kPanelRows + row) * 2 + col % 2
@@ -141,8 +144,7 @@ void unpack_row(const PackedMatrix& matrix, uint32_t row, float* out) {
         std::memcpy(&bits, panel + (static_cast<size_t>(col) * kPanelRows + n) * 2, 2);
         out[col] = widen_fp16(bits);
         break;
-      default:
-        std::memcpy(out + col, panel + (static_cast<size_t>(col) * kPanelRows + n) * 4, 4);
+      default: std::memcpy(out + col, panel + (static_cast<size_t>(col) * kPanelRows + n) * 4, 4);
     }
   }
 }

@@ -1,9 +1,10 @@
-// A weight matrix in the one packed layout that every kernel reads, made once at load (ARITHMETIC.md 3, PERFORMANCE.md 3.1).
+// A weight matrix in the one packed layout that every kernel reads, made once at load (ARITHMETIC.md 3,
+// PERFORMANCE.md 3.1).
 //
-// A panel is 16 output rows; panels lie one after the other, each packed_panel_bytes() long and 64-byte aligned. Inside a
-// panel, blocks of 64 inputs carry their values and, in the same stream, their scales and biases. Rows beyond `rows` in the
-// last panel and inputs beyond `cols` are zero (q = 0, scale = 0, bias = 0). What a block looks like is said in packed_block.h and known
-// only in kernels/.
+// A panel is 16 output rows; panels lie one after the other, each packed_panel_bytes() long and 64-byte aligned.
+// Inside a panel, blocks of 64 inputs carry their values and, in the same stream, their scales and biases. Rows
+// beyond `rows` in the last panel and inputs beyond `cols` are zero (q = 0, scale = 0, bias = 0). What a block looks
+// like is said in packed_block.h and known only in kernels/.
 #pragma once
 
 #include <array>
@@ -26,9 +27,9 @@ enum class ScaleType : uint8_t { kBf16, kFp16, kFp32 };
 
 struct MatrixFormat {
   WeightType type = WeightType::kFp32;
-  uint8_t bits = 32;                        // of a stored value: 4 or 8 when quantised, else 16 or 32
-  uint16_t group = 0;                       // inputs that share a scale: 32, 64, 128; 0 when not quantised
-  ScaleType scales = ScaleType::kFp32;      // also of the biases; meaningless when not quantised
+  uint8_t bits = 32;                    // of a stored value: 4 or 8 when quantised, else 16 or 32
+  uint16_t group = 0;                   // inputs that share a scale: 32, 64, 128; 0 when not quantised
+  ScaleType scales = ScaleType::kFp32;  // also of the biases; meaningless when not quantised
 
   bool quantised() const { return type == WeightType::kUnsigned || type == WeightType::kSigned; }
   bool operator==(const MatrixFormat&) const = default;
@@ -48,8 +49,8 @@ size_t packed_panel_bytes(const MatrixFormat& format, uint32_t cols);
 size_t packed_bytes(const MatrixFormat& format, uint32_t rows, uint32_t cols);
 
 // Up to 16 rows as they are before packing. Quantised: values[r] is one byte per weight (q, or int8 q), scales[r] and
-// biases[r] are cols / group elements of format.scales (biases unused for kSigned). Not quantised: values[r] is `cols` elements
-// of the type itself.
+// biases[r] are cols / group elements of format.scales (biases unused for kSigned). Not quantised: values[r] is
+// `cols` elements of the type itself.
 struct PanelSource {
   uint32_t num_rows = 0;  // <= 16
   std::array<const void*, kPanelRows> values{};

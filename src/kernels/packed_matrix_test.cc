@@ -17,7 +17,9 @@ TEST(PackedMatrix, unpack_row_gives_back_what_was_packed) {
       std::vector<float> row(cols);
       for (uint32_t r = 0; r < 21; ++r) {
         unpack_row(w.packed(), r, row.data());
-        for (uint32_t k = 0; k < cols; ++k) EXPECT_EQ(row[k], static_cast<float>(w.value(r, k))) << describe(format) << " row " << r << " col " << k;
+        for (uint32_t k = 0; k < cols; ++k) {
+          EXPECT_EQ(row[k], static_cast<float>(w.value(r, k))) << describe(format) << " row " << r << " col " << k;
+        }
       }
     }
   }
@@ -56,14 +58,17 @@ TEST(PackedMatrix, panels_are_whole_lines_and_the_padding_is_zero) {
     pack_panel(format, cols, source, panel.data());
     size_t set_bits = 0;
     for (std::byte b : panel) set_bits += static_cast<size_t>(std::popcount(static_cast<uint8_t>(b)));
-    const size_t scales = format.quantised() ? cols / format.group * scale_bytes(format.scales) * 8 * (format.type == WeightType::kUnsigned ? 2 : 1) : 0;
+    const size_t scales = format.quantised() ? cols / format.group * scale_bytes(format.scales) * 8 *
+                                                   (format.type == WeightType::kUnsigned ? 2 : 1)
+                                             : 0;
     EXPECT_EQ(set_bits, cols * size_t{format.bits} + scales) << describe(format);
   }
 }
 
 TEST(PackedMatrix, a_group_that_does_not_divide_the_inputs_is_refused) {
   std::vector<std::byte> panel(4096);
-  EXPECT_DEATH(pack_panel({WeightType::kUnsigned, 4, 64, ScaleType::kBf16}, 96, PanelSource{}, panel.data()), "96 inputs in groups of 64");
+  EXPECT_DEATH(pack_panel({WeightType::kUnsigned, 4, 64, ScaleType::kBf16}, 96, PanelSource{}, panel.data()),
+               "96 inputs in groups of 64");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the tests of the kernels compute on: random matrices in every format, from a printed seed. Included by tests and
-// benchmarks only.
+// What the tests of the kernels compute on: random matrices in every format, from a printed seed. Included by tests
+// and benchmarks only.
 #pragma once
 
 #include <fmt/core.h>
@@ -23,7 +23,9 @@ class Random {
   explicit Random(uint64_t seed) : engine_(seed) {}
   uint64_t bits() { return engine_(); }
   uint32_t below(uint32_t n) { return static_cast<uint32_t>(engine_() % n); }
-  float uniform(float low, float high) { return low + (high - low) * static_cast<float>(engine_() >> 40) * 0x1p-24f; }
+  float uniform(float low, float high) {
+    return low + (high - low) * static_cast<float>(engine_() >> 40) * 0x1p-24f;
+  }
   // About normal: the sum of four uniforms, spread 1.
   float normal() {
     float sum = 0;
@@ -39,7 +41,9 @@ class Random {
 class AlignedBytes {
  public:
   explicit AlignedBytes(size_t bytes) : storage_(bytes + 64, std::byte{0xff}) {}
-  std::byte* data() { return reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(storage_.data()) + 63) / 64 * 64); }
+  std::byte* data() {
+    return reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(storage_.data()) + 63) / 64 * 64);
+  }
 
  private:
   std::vector<std::byte> storage_;
@@ -50,7 +54,8 @@ inline std::string describe(const MatrixFormat& format) {
   const char* scales[] = {"bf16", "fp16", "fp32"};
   const char* type = types[static_cast<int>(format.type)];
   if (!format.quantised()) return type;
-  return fmt::format("{} {} bits, group {}, {}", type, format.bits, format.group, scales[static_cast<int>(format.scales)]);
+  return fmt::format("{} {} bits, group {}, {}", type, format.bits, format.group,
+                     scales[static_cast<int>(format.scales)]);
 }
 
 inline std::vector<MatrixFormat> all_formats() {
@@ -58,7 +63,9 @@ inline std::vector<MatrixFormat> all_formats() {
   for (WeightType type : {WeightType::kUnsigned, WeightType::kSigned}) {
     for (uint8_t bits : {4, 8}) {
       for (uint16_t group : {32, 64, 128}) {
-        for (ScaleType scales : {ScaleType::kBf16, ScaleType::kFp16, ScaleType::kFp32}) formats.push_back({type, bits, group, scales});
+        for (ScaleType scales : {ScaleType::kBf16, ScaleType::kFp16, ScaleType::kFp32}) {
+          formats.push_back({type, bits, group, scales});
+        }
       }
     }
   }
@@ -99,7 +106,8 @@ class RandomMatrix {
     return type == ScaleType::kBf16 ? widen_bf16(bits) : widen_fp16(bits);
   }
 
-  void fill_row(PanelSource& source, uint32_t in_panel, uint32_t row, std::vector<std::vector<std::byte>>& storage, Random& random) {
+  void fill_row(PanelSource& source, uint32_t in_panel, uint32_t row, std::vector<std::vector<std::byte>>& storage,
+                Random& random) {
     const MatrixFormat& format = matrix_.format;
     const uint32_t cols = matrix_.cols;
     double* values = values_.data() + static_cast<size_t>(row) * cols;
@@ -108,7 +116,9 @@ class RandomMatrix {
       return storage.back().data();
     };
     if (!format.quantised()) {
-      const ScaleType type = format.type == WeightType::kBf16 ? ScaleType::kBf16 : format.type == WeightType::kFp16 ? ScaleType::kFp16 : ScaleType::kFp32;
+      const ScaleType type = format.type == WeightType::kBf16   ? ScaleType::kBf16
+                             : format.type == WeightType::kFp16 ? ScaleType::kFp16
+                                                                : ScaleType::kFp32;
       const size_t size = type == ScaleType::kFp32 ? 4 : 2;
       std::byte* to = room(cols * size);
       for (uint32_t k = 0; k < cols; ++k) values[k] = put_scale(type, random.normal() * 0.05f, to + k * size);
@@ -122,8 +132,10 @@ class RandomMatrix {
     std::byte* biases = room(groups * size);
     const int32_t levels = 1 << format.bits;
     for (uint32_t g = 0; g < groups; ++g) {
-      const float scale = put_scale(format.scales, random.uniform(0.05f, 0.15f) / static_cast<float>(levels), scales + g * size);
-      const float bias = put_scale(format.scales, -scale * static_cast<float>(levels) * random.uniform(0.4f, 0.6f), biases + g * size);
+      const float scale =
+          put_scale(format.scales, random.uniform(0.05f, 0.15f) / static_cast<float>(levels), scales + g * size);
+      const float bias = put_scale(format.scales, -scale * static_cast<float>(levels) * random.uniform(0.4f, 0.6f),
+                                   biases + g * size);
       for (uint32_t k = g * format.group; k < (g + 1) * format.group; ++k) {
         const int32_t level = static_cast<int32_t>(random.below(static_cast<uint32_t>(levels)));
         const int32_t value = format.type == WeightType::kSigned ? level - levels / 2 : level;

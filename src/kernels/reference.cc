@@ -1,5 +1,6 @@
-// What every operation means, in plain C, to the bit: ARITHMETIC.md 3 and 9. (Attention and KV: reference_attention.cc.)
-// Lanes written as arrays of 16 are outputs, or the virtual lanes of a sum; the order of each sum is the arithmetic.
+// What every operation means, in plain C, to the bit: ARITHMETIC.md 3 and 9. (Attention and KV:
+// reference_attention.cc.) Lanes written as arrays of 16 are outputs, or the virtual lanes of a sum; the order of
+// each sum is the arithmetic.
 
 #include <cstring>
 
@@ -13,8 +14,9 @@
 namespace slipstream {
 namespace {
 
-// -- activations as integers ---------------------------------------------------------------------------------------------
-// One row: int16 x [padded], then fp32 d [chunks], then int32 sums of x by 32 inputs [padded / 32]; padded = whole chunks.
+// -- activations as integers ---------------------------------------------------------------------
+// One row: int16 x [padded], then fp32 d [chunks], then int32 sums of x by 32 inputs [padded / 32]; padded = whole
+// chunks.
 struct RowLayout {
   uint32_t chunks;
   size_t d_offset;
@@ -63,12 +65,14 @@ void quantise(Matrix<const float> x, Range which, std::byte* out, uint8_t* finit
     for (uint32_t c = 0; c < layout.chunks; ++c) {
       const uint32_t first = c * kChunkInputs;
       const uint32_t n = x.cols - first < kChunkInputs ? x.cols - first : kChunkInputs;
-      if (!quantise_chunk(x.row(r) + first, n, values + first, d + c, sums + c * (kChunkInputs / 32))) finite[r] = 0;
+      if (!quantise_chunk(x.row(r) + first, n, values + first, d + c, sums + c * (kChunkInputs / 32))) {
+        finite[r] = 0;
+      }
     }
   }
 }
 
-// -- one panel's weights ---------------------------------------------------------------------------------------------------
+// -- one panel's weights -------------------------------------------------------------------------
 struct Panel {
   const MatrixFormat& format;
   BlockLayout layout;
@@ -76,7 +80,9 @@ struct Panel {
   const std::byte* data;
 
   Panel(const PackedMatrix& w, uint32_t index)
-      : format(w.format), layout(w.format.quantised() ? block_layout(w.format) : BlockLayout{}), cols(w.cols),
+      : format(w.format),
+        layout(w.format.quantised() ? block_layout(w.format) : BlockLayout{}),
+        cols(w.cols),
         data(w.data + index * packed_panel_bytes(w.format, w.cols)) {}
 
   // q of inputs [first, first + n), first a multiple of 64: [n][16 rows].
@@ -84,7 +90,8 @@ struct Panel {
     const bool is_signed = format.type == WeightType::kSigned;
     for (uint32_t i = 0; i < n; ++i) {
       const uint32_t k = (first + i) % 64;
-      const auto* block = reinterpret_cast<const uint8_t*>(data) + static_cast<size_t>((first + i) / layout.inputs) * layout.block_bytes +
+      const auto* block = reinterpret_cast<const uint8_t*>(data) +
+                          static_cast<size_t>((first + i) / layout.inputs) * layout.block_bytes +
                           (first + i) % layout.inputs / 64 * format.bits * 128;
       const uint8_t* line = block + (format.bits == 8 ? k / 4 : k % 32 / 4) * 64 + k % 4;
       const uint32_t shift = format.bits == 8 ? 0 : k / 32 * 4;
@@ -112,10 +119,12 @@ struct Panel {
            group % layout.groups * layout.group_bytes;
   }
   void scales(uint32_t group, float* out) const { widen16(group_at(group), format.scales, out); }
-  void biases(uint32_t group, float* out) const { widen16(group_at(group) + layout.bias_offset, format.scales, out); }
+  void biases(uint32_t group, float* out) const {
+    widen16(group_at(group) + layout.bias_offset, format.scales, out);
+  }
 };
 
-// -- the integer product ---------------------------------------------------------------------------------------------------
+// -- the integer product -------------------------------------------------------------------------
 using Lanes = float[kPanelRows];
 
 // v = v + (e + o), even and odd groups in chains of their own: what one TDPBF16PS does (ARITHMETIC.md 6).
@@ -128,7 +137,8 @@ void add_plane(const float* x, const Lanes* bias, float* v) {
   for (uint32_t n = 0; n < kPanelRows; ++n) v[n] = v[n] + (even[n] + odd[n]);
 }
 
-// The biases of groups [first, first + 32) of one panel, in two bf16 parts; absent groups are 0. bf16 biases have no second.
+// The biases of groups [first, first + 32) of one panel, in two bf16 parts; absent groups are 0. bf16 biases have no
+// second.
 struct BiasBlock {
   Lanes high[kBiasGroups];
   Lanes low[kBiasGroups];
@@ -165,15 +175,17 @@ struct InputSums {
 };
 
 // v += the chunk's share: acc = fma(float(sum of q x), scale, acc) over its groups, then fma(acc, d, v).
-void multiply_chunk(const int16_t (*q)[kPanelRows], const Lanes* scales, uint32_t group, uint32_t num_groups, const int16_t* x,
-                    float d, float* v) {
+void multiply_chunk(const int16_t (*q)[kPanelRows], const Lanes* scales, uint32_t group, uint32_t num_groups,
+                    const int16_t* x, float d, float* v) {
   Lanes acc = {};
   for (uint32_t g = 0; g < num_groups; ++g) {
     int32_t sum[kPanelRows] = {};
     for (uint32_t k = g * group; k < (g + 1) * group; ++k) {
       for (uint32_t n = 0; n < kPanelRows; ++n) sum[n] += q[k][n] * x[k];
     }
-    for (uint32_t n = 0; n < kPanelRows; ++n) acc[n] = __builtin_fmaf(static_cast<float>(sum[n]), scales[g][n], acc[n]);
+    for (uint32_t n = 0; n < kPanelRows; ++n) {
+      acc[n] = __builtin_fmaf(static_cast<float>(sum[n]), scales[g][n], acc[n]);
+    }
   }
   for (uint32_t n = 0; n < kPanelRows; ++n) v[n] = __builtin_fmaf(acc[n], d, v[n]);
 }
@@ -205,7 +217,8 @@ void multiply_integers(const Panel& panel, const MatmulInput& input, float (*v)[
     for (uint32_t m = 0; m < input.rows.rows; ++m) {
       const std::byte* row = input.quantised + m * rows.bytes;
       const InputSums sums(reinterpret_cast<const float*>(row + rows.d_offset),
-                           reinterpret_cast<const int32_t*>(row + rows.sums_offset), format.group, block_first, num_groups);
+                           reinterpret_cast<const int32_t*>(row + rows.sums_offset), format.group, block_first,
+                           num_groups);
       add_plane(sums.high, bias.high, v[m]);
       add_plane(sums.low, bias.high, v[m]);
       if (format.scales == ScaleType::kBf16) continue;
@@ -215,7 +228,7 @@ void multiply_integers(const Panel& panel, const MatmulInput& input, float (*v)[
   }
 }
 
-// -- the fp32 product ------------------------------------------------------------------------------------------------------
+// -- the fp32 product ----------------------------------------------------------------------------
 // Inputs [first, first + n) of a panel as fp32: [n][16 rows].
 void widen_panel(const Panel& panel, uint32_t first, uint32_t n, Lanes* out) {
   const MatrixFormat& format = panel.format;
@@ -230,7 +243,8 @@ void widen_panel(const Panel& panel, uint32_t first, uint32_t n, Lanes* out) {
       }
       for (uint32_t row = 0; row < kPanelRows; ++row) {
         const float value = q[k][row];
-        out[k][row] = format.type == WeightType::kUnsigned ? __builtin_fmaf(value, scale[row], bias[row]) : value * scale[row];
+        out[k][row] = format.type == WeightType::kUnsigned ? __builtin_fmaf(value, scale[row], bias[row])
+                                                           : value * scale[row];
       }
     }
     return;
@@ -245,7 +259,8 @@ void widen_panel(const Panel& panel, uint32_t first, uint32_t n, Lanes* out) {
     } else {
       const bool fp16 = format.type == WeightType::kFp16;
       const size_t bytes = fp16 ? 2 : 4;
-      panel.widen16(panel.data + k * kPanelRows * bytes, fp16 ? ScaleType::kFp16 : ScaleType::kFp32, out[k - first]);
+      panel.widen16(panel.data + k * kPanelRows * bytes, fp16 ? ScaleType::kFp16 : ScaleType::kFp32,
+                    out[k - first]);
     }
   }
 }
@@ -283,7 +298,7 @@ void matmul(const PackedMatrix& w, const MatmulInput& x, Range panels, Matrix<fl
   }
 }
 
-// -- row by row --------------------------------------------------------------------------------------------------------------
+// -- row by row ----------------------------------------------------------------------------------
 bool rms_norm(const float* x, const float* weight, float eps, uint32_t n, float* out) {
   float lanes[32] = {};
   for (uint32_t i = 0; i < n; ++i) lanes[i % 32] = __builtin_fmaf(x[i], x[i], lanes[i % 32]);

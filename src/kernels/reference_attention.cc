@@ -35,7 +35,8 @@ struct Segment {
 };
 
 // Positions [first, first + n) of one query: scores s_t = q . k_t, p_t = 2^(s_t - max), l by 16 lanes and a tree.
-void attend_segment(const KvPages& pages, const KvView& kv, const float* q, uint32_t first, uint32_t n, Segment& segment) {
+void attend_segment(const KvPages& pages, const KvView& kv, const float* q, uint32_t first, uint32_t n,
+                    Segment& segment) {
   float p[kSegmentTokens];
   float maximum = -__builtin_inff();
   for (uint32_t t = 0; t < n; ++t) {
@@ -43,7 +44,8 @@ void attend_segment(const KvPages& pages, const KvView& kv, const float* q, uint
     const uint32_t slot = (first + t) % pages.page_tokens;
     float score = 0.0f;
     for (uint32_t d = 0; d < kv.head_dim; ++d) {
-      score = __builtin_fmaf(q[d], read_element(keys, static_cast<size_t>(d) * pages.page_tokens + slot, kv.fp32), score);
+      score = __builtin_fmaf(q[d], read_element(keys, static_cast<size_t>(d) * pages.page_tokens + slot, kv.fp32),
+                             score);
     }
     p[t] = score;
     maximum = score > maximum ? score : maximum;
@@ -69,7 +71,8 @@ void attend_segment(const KvPages& pages, const KvView& kv, const float* q, uint
 }
 
 // One query over positions [0, context): segments merged in ascending order. scratch: 3 * head_dim floats.
-void attend(const KvPages& pages, const KvView& kv, const float* query, uint32_t context, float* out, float* scratch) {
+void attend(const KvPages& pages, const KvView& kv, const float* query, uint32_t context, float* out,
+            float* scratch) {
   const uint32_t head_dim = kv.head_dim;
   float* q = scratch;
   float* sum_out = scratch + head_dim;
@@ -99,8 +102,8 @@ void attend(const KvPages& pages, const KvView& kv, const float* query, uint32_t
 
 }  // namespace
 
-uint32_t reference_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position, const float* k,
-                            const float* v) {
+uint32_t reference_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position,
+                            const float* k, const float* v) {
   const KvPages pages = kv_pages(kv, slice, kv_head);
   auto* page = const_cast<std::byte*>(pages.page(position));
   const uint32_t slot = position % pages.page_tokens;
@@ -112,13 +115,14 @@ uint32_t reference_store_kv(const KvView& kv, const AttentionSlice& slice, uint3
   return clamped;
 }
 
-void reference_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group, Range which,
-                         Matrix<const float> q, Matrix<float> out, std::byte* scratch) {
+void reference_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group,
+                         Range which, Matrix<const float> q, Matrix<float> out, std::byte* scratch) {
   const KvPages pages = kv_pages(kv, slice, kv_head);
   for (uint32_t r = which.begin; r < which.end; ++r) {
     for (uint32_t head = 0; head < group; ++head) {
       const size_t offset = static_cast<size_t>(head) * kv.head_dim;
-      attend(pages, kv, q.row(r) + offset, slice.first_position + r + 1, out.row(r) + offset, reinterpret_cast<float*>(scratch));
+      attend(pages, kv, q.row(r) + offset, slice.first_position + r + 1, out.row(r) + offset,
+             reinterpret_cast<float*>(scratch));
     }
   }
 }

@@ -63,7 +63,9 @@ TEST(Rowwise, agrees_with_double) {
   EXPECT_TRUE(kernels.rms_norm(x.data(), y.data(), 1e-5f, n, out.data()));
   for (uint32_t i = 0; i < n; ++i) EXPECT_NEAR(out[i], x[i] * inverse * y[i], 1e-6);
   kernels.swiglu(x.data(), y.data(), n, out.data());
-  for (uint32_t i = 0; i < n; ++i) EXPECT_NEAR(out[i], x[i] / (1.0 + std::exp(-static_cast<double>(x[i]))) * y[i], 2e-6);
+  for (uint32_t i = 0; i < n; ++i) {
+    EXPECT_NEAR(out[i], x[i] / (1.0 + std::exp(-static_cast<double>(x[i]))) * y[i], 2e-6);
+  }
 
   std::vector<float> head = x, cos(n / 2), sin(n / 2);
   for (uint32_t i = 0; i < n / 2; ++i) {
@@ -101,7 +103,8 @@ TEST(Rowwise, a_row_that_is_not_finite_is_seen_wherever_it_is) {
           EXPECT_TRUE(kernels_for(isa).rms_norm(x.data(), x.data(), 1e-6f, n, out.data()));
           EXPECT_TRUE(all_finite(x.data(), n));
           x[place] = std::bit_cast<float>(bits);
-          EXPECT_FALSE(kernels_for(isa).rms_norm(x.data(), x.data(), 1e-6f, n, out.data())) << isa_name(isa) << " n " << n << " at " << place;
+          EXPECT_FALSE(kernels_for(isa).rms_norm(x.data(), x.data(), 1e-6f, n, out.data()))
+              << isa_name(isa) << " n " << n << " at " << place;
           EXPECT_FALSE(all_finite(x.data(), n));
         }
       }

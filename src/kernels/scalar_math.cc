@@ -92,7 +92,8 @@ double pow_double(double base, double exponent) {
 }
 
 SinCos sin_cos_double(double angle) {
-  // angle = n pi/2 + r. n has at most 30 bits and the first part's last bit is 2^-52, so the first difference is exact.
+  // angle = n pi/2 + r. n has at most 30 bits and the first part's last bit is 2^-52, so the first difference is
+  // exact.
   const double n = __builtin_rint(angle * (1.0 / 1.5707963267948965580));
   const double first = fma(-n, kHalfPi.high, angle);
   const double r = fma(-n, kHalfPi.low, first);

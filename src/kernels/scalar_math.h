@@ -12,9 +12,12 @@ float exp_fixed(float x);
 
 // Double precision, for what is worked out once per position or per row: a few ulp.
 double exp_double(double x);
-double log_double(double x);                 // x > 0
+double log_double(double x);                      // x > 0
 double pow_double(double base, double exponent);  // base > 0
-struct SinCos { double sin; double cos; };
-SinCos sin_cos_double(double angle);         // |angle| < 1e9
+struct SinCos {
+  double sin;
+  double cos;
+};
+SinCos sin_cos_double(double angle);  // |angle| < 1e9
 
 }  // namespace slipstream

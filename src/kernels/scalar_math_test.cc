@@ -10,7 +10,9 @@
 namespace slipstream {
 namespace {
 
-double uniform(Random& random, double low, double high) { return low + (high - low) * static_cast<double>(random.bits() >> 11) * 0x1p-53; }
+double uniform(Random& random, double low, double high) {
+  return low + (high - low) * static_cast<double>(random.bits() >> 11) * 0x1p-53;
+}
 
 // The distance from `exact` in units of its last place.
 double ulps(double value, long double exact) {
@@ -47,7 +49,9 @@ TEST(ScalarMath, double_functions_are_within_one_unit_of_the_last_place) {
     const double near_one = uniform(random, 0.9, 1.1);
     EXPECT_LT(ulps(log_double(near_one), std::log(static_cast<long double>(near_one))), 1.0) << near_one;
     const double base = uniform(random, 1e4, 1e7), exponent = uniform(random, -1, 1);
-    EXPECT_LT(ulps(pow_double(base, exponent), std::pow(static_cast<long double>(base), static_cast<long double>(exponent))), 1.0)
+    EXPECT_LT(ulps(pow_double(base, exponent),
+                   std::pow(static_cast<long double>(base), static_cast<long double>(exponent))),
+              1.0)
         << base << " " << exponent;
     const double angle = uniform(random, -1e9, 1e9) * std::exp(uniform(random, -20, 0));
     const SinCos both = sin_cos_double(angle);
