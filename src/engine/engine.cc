@@ -51,6 +51,7 @@ struct Engine::State {
   void sample(const StepPlan& plan, const Logits& logits);
   void judge(const StepPlan& plan);
   void publish(const StepPlan& plan);
+  void send_news(Sequence& sequence, std::optional<FinishReason> finish);
   void count(const StepPlan& plan, uint64_t begin_ns, uint32_t num_answers);
   void end_all();
   void update_waiting();
@@ -181,15 +182,11 @@ void Engine::State::judge(const StepPlan& plan) {
 void Engine::State::publish(const StepPlan& plan) {
   for (uint32_t slice = 0; slice < samples.size(); ++slice) {
     Sequence& sequence = *plan.slices()[slice].sequence;
-    Output& output = sequence.output;
+    const Output& output = sequence.output;
     const bool ended = samples[slice].finish.has_value() || !samples[slice].finite;
     const uint32_t num_news = output.num_tokens_since_take();
     const bool is_first = num_news == output.num_tokens();
-    if (num_news > 0 && (is_first || num_news >= options.stream_interval || ended)) {
-      wakes.add(sequence.stream->queue,
-                add_event(*sequence.stream, {output.text(), num_news, *sequence.num_cached, samples[slice].finish}));
-      output.take();
-    }
+    if (num_news > 0 && (is_first || num_news >= options.stream_interval || ended)) send_news(sequence, samples[slice].finish);
     if (!samples[slice].finite) {
       wakes.add(sequence.stream->queue,
                 add_error(*sequence.stream, {ErrorKind::kModel,
@@ -205,6 +202,13 @@ void Engine::State::publish(const StepPlan& plan) {
   }
   scheduler.clear_ended();
   wakes.post();
+}
+
+void Engine::State::send_news(Sequence& sequence, std::optional<FinishReason> finish) {
+  Output& output = sequence.output;
+  const EventPart part{output.text(), output.num_tokens_since_take(), *sequence.num_cached, finish};
+  wakes.add(sequence.stream->queue, add_event(*sequence.stream, part));
+  output.take();
 }
 
 void Engine::State::count(const StepPlan& plan, uint64_t begin_ns, uint32_t num_answers_before) {
@@ -250,6 +254,7 @@ void Engine::State::end_all() {
   take_mail();
   while (Sequence* sequence = scheduler.any()) {
     const std::shared_ptr<StreamState> stream = sequence->stream;
+    if (sequence->output.num_tokens_since_take() > 0) send_news(*sequence, std::nullopt);
     wakes.add(stream->queue, add_error(*stream, stopping_error()));
     stream->sequence = nullptr;
     scheduler.cancel(*sequence);

@@ -303,6 +303,19 @@ TEST(Engine, stop_ends_run_and_every_answer_that_has_not_ended) {
   EXPECT_EQ(house.refusal(ask({0}, 1)).kind, ErrorKind::kUnavailable);
 }
 
+TEST(Engine, what_was_gathered_before_a_stop_is_still_sent) {
+  EngineOptions options;
+  options.stream_interval = 10;
+  House house(options);
+  TextStream stream = house.submit(ask({0}, 20));
+  for (int step = 0; step < 4; ++step) house.engine->step();
+  house.engine->stop();
+  house.engine->run();
+  const auto all = events(stream);
+  EXPECT_EQ(all[0].text, "bcde");
+  EXPECT_EQ(all[0].finish, FinishReason::kError);
+}
+
 TEST(Engine, an_engine_that_goes_away_ends_its_answers_and_late_streams_do_no_harm) {
   House house;
   TextStream stream = house.submit(ask({0}, 20));

@@ -117,7 +117,7 @@ MUTANTS = [
     Mutant("an ended sequence can still be cancelled", [
         (ENGINE, "    if (!ended) continue;\n    sequence.stream->sequence = nullptr;\n", "    if (!ended) continue;\n")]),
     Mutant("text gathered before the end is not sent", [
-        (ENGINE, "num_news >= options.stream_interval || ended)", "num_news >= options.stream_interval)")]),
+        (ENGINE, "num_news >= options.stream_interval || ended))", "num_news >= options.stream_interval))")]),
     Mutant("the last thread samples nothing", [
         (ENGINE, "for (uint32_t i = range.begin; i < range.end; ++i) {", "for (uint32_t i = range.begin; i + 1 < range.end; ++i) {")]),
     Mutant("a request refused for a full queue is counted", [
