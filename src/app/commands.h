@@ -1,5 +1,5 @@
-// The program's commands. Each file NAME_command.cc has one function that adds its subcommand, options checked in words by
-// CLI11, to the program; when the subcommand was chosen its callback runs it and stores the exit status:
+// The program's commands. Each file NAME_command.cc has one function that adds its subcommand, options checked in words
+// by CLI11, to the program; when the subcommand was chosen its callback runs it and stores the exit status:
 // 0 done, 1 the world is at fault (one line on standard error said how), 2 the command line is.
 #pragma once
 

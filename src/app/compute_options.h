@@ -15,9 +15,9 @@ namespace slipstream {
 
 struct ComputeOptions {
   std::string model;
-  uint32_t num_threads = 0;             // 0: as many as this process may use cores
-  std::string isa;                      // "": the best of this machine
-  std::string activations = "int16";    // or "f32", the yardstick
+  uint32_t num_threads = 0;           // 0: as many as this process may use cores
+  std::string isa;                    // "": the best of this machine
+  std::string activations = "int16";  // or "f32", the yardstick
   uint32_t block_tokens = 64;
 
   // Adds MODEL, --threads, --isa, --activations and --block-size to a command; `this` outlives its parsing.

@@ -1,5 +1,6 @@
-// Compiled for plain x86-64 (src/app/CMakeLists.txt), so nothing here may come from a header's inline function or template: the
-// linker might take a copy of it that was compiled with AVX2. tests/tidy looks at the instructions of this object.
+// Compiled for plain x86-64 (src/app/CMakeLists.txt), so nothing here may come from a header's inline function or
+// template: the linker might take a copy of it that was compiled with AVX2. tests/tidy looks at the instructions of
+// this object.
 #include "app/cpu_check.h"
 
 #include <cpuid.h>

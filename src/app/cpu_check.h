@@ -1,6 +1,6 @@
-// The whole program is compiled for x86-64-v3 (AVX2, FMA, F16C ...). On an older processor its first wide instruction would be a
-// bare "Illegal instruction"; instead cpu_check.cc, which alone is compiled for plain x86-64, runs before everything else and
-// says in one line what is missing.
+// The whole program is compiled for x86-64-v3 (AVX2, FMA, F16C ...). On an older processor its first wide instruction
+// would be a bare "Illegal instruction"; instead cpu_check.cc, which alone is compiled for plain x86-64, runs before
+// everything else and says in one line what is missing.
 #pragma once
 
 #include <cstdint>

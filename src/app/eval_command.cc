@@ -1,5 +1,5 @@
-// slipstream eval perplexity MODEL FILE: how surprised a model is by a text. The text's tokens are cut into windows with
-// nothing before them; each token but a window's first counts.
+// slipstream eval perplexity MODEL FILE: how surprised a model is by a text. The text's tokens are cut into windows
+// with nothing before them; each token but a window's first counts.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -56,7 +56,9 @@ void add_eval_command(CLI::App& program, int& exit_status) {
   CLI::App* command = eval->add_subcommand("perplexity", "perplexity of a text, in windows with nothing before them");
   options->compute.add_to(*command);
   command->add_option("FILE", options->text_file, "the text, UTF-8")->required();
-  command->add_option("--window", options->window_tokens, "tokens of a window")->check(CLI::Range(2u, 1u << 20))->capture_default_str();
+  command->add_option("--window", options->window_tokens, "tokens of a window")
+      ->check(CLI::Range(2u, 1u << 20))
+      ->capture_default_str();
   command->add_option("--max-tokens", options->max_tokens, "only so many tokens of the text (default: all)");
   command->callback([options, &exit_status] {
     const Status status = run_perplexity(*options);

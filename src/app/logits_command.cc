@@ -1,5 +1,5 @@
-// slipstream logits MODEL --tokens IN.json --out OUT.safetensors: every logit of some prompts, for oracles and for whoever
-// wants to know where two implementations part.
+// slipstream logits MODEL --tokens IN.json --out OUT.safetensors: every logit of some prompts, for oracles and for
+// whoever wants to know where two implementations part.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -32,7 +32,8 @@ struct LogitsOptions {
 Result<Prompts> read_prompts(const std::string& path, const ModelConfig& config) {
   ASSIGN_OR_RETURN(const std::string text, read_text_file(path, kMaxTokensFileBytes));
   const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_array() || json.empty()) return invalid("{}: expected a list of lists of token ids, as [[1, 2], [3]]", path);
+  if (!json.is_array() || json.empty())
+    return invalid("{}: expected a list of lists of token ids, as [[1, 2], [3]]", path);
   Prompts prompts;
   for (const auto& list : json) {
     const auto where = fmt::format("{}: prompt {}", path, prompts.size());
@@ -44,8 +45,8 @@ Result<Prompts> read_prompts(const std::string& path, const ModelConfig& config)
     std::vector<TokenId>& prompt = prompts.emplace_back();
     for (const auto& token : list) {
       if (!token.is_number_unsigned() || token.get<uint64_t>() >= config.vocab_size) {
-        return invalid("{}: token {} is {}, expected a whole number below {} (vocab_size)", where, prompt.size(), token.dump(),
-                       config.vocab_size);
+        return invalid("{}: token {} is {}, expected a whole number below {} (vocab_size)", where, prompt.size(),
+                       token.dump(), config.vocab_size);
       }
       prompt.push_back(token.get<TokenId>());
     }
@@ -53,14 +54,16 @@ Result<Prompts> read_prompts(const std::string& path, const ModelConfig& config)
   return prompts;
 }
 
-Result<std::unique_ptr<CpuExecutor>> make_executor(const ModelConfig& config, const Weights& weights, const Prompts& prompts,
-                                                   const PromptRunOptions& run, CpuExecutorOptions executor, ThreadPool& pool) {
+Result<std::unique_ptr<CpuExecutor>> make_executor(const ModelConfig& config, const Weights& weights,
+                                                   const Prompts& prompts, const PromptRunOptions& run,
+                                                   CpuExecutorOptions executor, ThreadPool& pool) {
   const uint64_t row_bytes = uint64_t{config.vocab_size} * sizeof(float);
   executor.max_rows = static_cast<uint32_t>(std::clamp<uint64_t>(kMaxLogitBytes / row_bytes, 1, 512));
   executor.max_logit_rows = executor.max_rows;
   executor.max_slices = static_cast<uint32_t>(std::min<size_t>(prompts.size(), executor.max_rows));
   executor.num_blocks = prompt_run_blocks(prompts, run);
-  for (const auto& prompt : prompts) executor.max_context = std::max(executor.max_context, static_cast<uint32_t>(prompt.size()));
+  for (const auto& prompt : prompts)
+    executor.max_context = std::max(executor.max_context, static_cast<uint32_t>(prompt.size()));
   return CpuExecutor::make(config, weights, pool, executor);
 }
 
@@ -79,12 +82,14 @@ Status run_logits(const LogitsOptions& options) {
   ASSIGN_OR_RETURN(const auto executor, make_executor(config, weights, prompts, run_options, executor_options, pool));
 
   std::vector<SafetensorsWriter::Entry> entries;
-  for (const auto& prompt : prompts) entries.push_back({fmt::format("logits.{}", entries.size()), prompt.size(), config.vocab_size});
+  for (const auto& prompt : prompts)
+    entries.push_back({fmt::format("logits.{}", entries.size()), prompt.size(), config.vocab_size});
   ASSIGN_OR_RETURN(SafetensorsWriter writer, SafetensorsWriter::create(options.out_file, entries));
   PromptRun run(*executor, prompts, run_options);
   for (auto step = run.step(); !step.empty(); step = run.step()) {
     for (const PromptRows& rows : step) {
-      if (!rows.finite) fmt::print(stderr, "slipstream: prompt {} is not finite from token {} on\n", rows.prompt, rows.first_token);
+      if (!rows.finite)
+        fmt::print(stderr, "slipstream: prompt {} is not finite from token {} on\n", rows.prompt, rows.first_token);
       for (uint32_t row = 0; row < rows.logits.rows; ++row) {
         RETURN_IF_ERROR(writer.write_row(rows.prompt, rows.first_token + row, rows.logits.span(row)));
       }
@@ -103,7 +108,8 @@ void add_logits_command(CLI::App& program, int& exit_status) {
   CLI::App* command = program.add_subcommand("logits", "write every logit of some prompts to a safetensors file");
   options->compute.add_to(*command);
   command->add_option("--tokens", options->tokens_file, "JSON: a list of lists of token ids")->required();
-  command->add_option("--out", options->out_file, "safetensors file: logits.0, logits.1 ... fp32 [tokens, vocabulary]")->required();
+  command->add_option("--out", options->out_file, "safetensors file: logits.0, logits.1 ... fp32 [tokens, vocabulary]")
+      ->required();
   command->add_option("--chunk", options->chunk_tokens, "cut prompts into pieces of N tokens; never changes a bit")
       ->check(CLI::Range(1u, 1u << 30));
   command->add_flag("--together", options->together, "compute all prompts as one batch; never changes a bit");

@@ -7,8 +7,9 @@
 #include "app/version.h"
 
 int main(int argc, char** argv) {
-  CLI::App program("Slipstream serves language models from this machine's processor to many users at once, over OpenAI's HTTP API.",
-                   "slipstream");
+  CLI::App program(
+      "Slipstream serves language models from this machine's processor to many users at once, over OpenAI's HTTP API.",
+      "slipstream");
   program.set_version_flag("--version", fmt::format("slipstream {}", slipstream::kVersion));
   int exit_status = 2;  // no command
   slipstream::add_serve_command(program, exit_status);

@@ -32,7 +32,8 @@ Result<TextFiles> open_folder_text(const std::string& folder) {
   if (!tokenizer.ok()) return std::move(tokenizer.error()).within("tokenizer.json");
   TextFiles text{std::move(tokenizer.value()), {}, {}, {}};
   if (file_exists(folder + "/tokenizer_config.json")) {
-    ASSIGN_OR_RETURN(const std::string config_json, read_text_file(folder + "/tokenizer_config.json", kMaxTokenizerBytes));
+    ASSIGN_OR_RETURN(const std::string config_json,
+                     read_text_file(folder + "/tokenizer_config.json", kMaxTokenizerBytes));
     auto config = read_tokenizer_config(config_json);
     if (!config.ok()) return std::move(config.error()).within("tokenizer_config.json");
     text.chat_template = std::move(config->chat_template);
@@ -54,7 +55,8 @@ std::vector<T> metadata_array(const GgufMetadata& metadata, std::string_view key
 }
 
 // The text of the token whose id stands under `key`; "" where there is none.
-Result<std::string> metadata_token(const GgufMetadata& metadata, std::string_view key, const BpeVocabulary& vocabulary) {
+Result<std::string> metadata_token(const GgufMetadata& metadata, std::string_view key,
+                                   const BpeVocabulary& vocabulary) {
   if (metadata.find(key) == nullptr) return std::string();
   ASSIGN_OR_RETURN(const uint64_t id, metadata.get_uint(key));
   if (id >= vocabulary.tokens.size()) return invalid("{} is {}, expected below {}", key, id, vocabulary.tokens.size());
@@ -63,7 +65,8 @@ Result<std::string> metadata_token(const GgufMetadata& metadata, std::string_vie
 
 Result<TextFiles> open_gguf_text(const GgufMetadata& metadata) {
   ASSIGN_OR_RETURN(const std::string model, metadata.get_string("tokenizer.ggml.model"));
-  if (model != "gpt2") return invalid("tokenizer.ggml.model is {}, expected gpt2: other tokenizers are not read yet", in_quotes(model));
+  if (model != "gpt2")
+    return invalid("tokenizer.ggml.model is {}, expected gpt2: other tokenizers are not read yet", in_quotes(model));
   if (const GgufValue* add_bos = metadata.find("tokenizer.ggml.add_bos_token"); add_bos != nullptr) {
     const bool* flag = std::get_if<bool>(add_bos);
     if (flag == nullptr || *flag) return invalid("tokenizer.ggml.add_bos_token is not false: not read yet");
@@ -99,13 +102,14 @@ void add_eos_token(const TextFiles& text, ModelConfig& config) {
 
 Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const LoadProgress& progress) {
   ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
-  auto opened_text = checkpoint.names == TensorNames::kGguf ? open_gguf_text(checkpoint.metadata) : open_folder_text(path);
+  auto opened_text =
+      checkpoint.names == TensorNames::kGguf ? open_gguf_text(checkpoint.metadata) : open_folder_text(path);
   if (!opened_text.ok()) return std::move(opened_text.error()).within(path);
   TextFiles& text = opened_text.value();
   ModelConfig& config = checkpoint.config;
   if (text.tokenizer.vocab_size() > config.vocab_size) {
-    return invalid("{}: the tokenizer has {} tokens, the model only {} (vocab_size). Are the files from two models?", path,
-                   text.tokenizer.vocab_size(), config.vocab_size);
+    return invalid("{}: the tokenizer has {} tokens, the model only {} (vocab_size). Are the files from two models?",
+                   path, text.tokenizer.vocab_size(), config.vocab_size);
   }
   ChatTemplateTokens template_tokens{text.bos_token, text.eos_token, text.tokenizer.control_tokens()};
   std::optional<ChatTemplate> chat_template;
@@ -116,7 +120,7 @@ Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const 
   }
   add_eos_token(text, config);
   ASSIGN_OR_RETURN(Weights weights, load_checkpoint(checkpoint, pool, progress));
-  return OpenedModel{checkpoint.display_name(),  std::move(config),        std::move(weights),
+  return OpenedModel{checkpoint.display_name(), std::move(config),        std::move(weights),
                      std::move(text.tokenizer), std::move(chat_template), std::move(template_tokens)};
 }
 
@@ -128,7 +132,8 @@ LoadProgress terminal_progress(std::string label) {
     if (done < total && done < shown + kStepBytes) return;
     shown = done;
     // The rest of the line before may be longer: erased to its end.
-    fmt::print(stderr, "\r{}\x1b[K{}", progress_line(label, done, total, clock.now_s() - start), done >= total ? "\n" : "");
+    fmt::print(stderr, "\r{}\x1b[K{}", progress_line(label, done, total, clock.now_s() - start),
+               done >= total ? "\n" : "");
     std::fflush(stderr);
   };
 }

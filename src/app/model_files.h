@@ -1,5 +1,6 @@
-// MODEL on the command line -> a model in memory. Joins what files/, model/ and text/ know: a folder as people download it
-// (config.json, safetensors, tokenizer.json ...), or one .gguf file. Errors are one line: what, where, what was expected.
+// MODEL on the command line -> a model in memory. Joins what files/, model/ and text/ know: a folder as people download
+// it (config.json, safetensors, tokenizer.json ...), or one .gguf file. Errors are one line: what, where, what was
+// expected.
 #pragma once
 
 #include <optional>
@@ -15,8 +16,8 @@ namespace slipstream {
 
 // With its text. For the numbers alone, for commands that take token ids: model/checkpoint.h.
 struct OpenedModel {
-  std::string name;                           // what the API calls it by default: Checkpoint::display_name()
-  ModelConfig config;                         // config.eos_tokens: every token that ends an answer
+  std::string name;    // what the API calls it by default: Checkpoint::display_name()
+  ModelConfig config;  // config.eos_tokens: every token that ends an answer
   Weights weights;
   Tokenizer tokenizer;                        // every id it can give is below config.vocab_size
   std::optional<ChatTemplate> chat_template;  // none: only completions, no chat

@@ -1,4 +1,5 @@
-// slipstream serve MODEL: opens the port, loads the model, plans the memory, says so in one line, and serves until SIGTERM.
+// slipstream serve MODEL: opens the port, loads the model, plans the memory, says so in one line, and serves until
+// SIGTERM.
 #include <fmt/format.h>
 #include <sys/random.h>
 
@@ -28,7 +29,8 @@ constexpr double kDefaultCacheFraction = 0.20;
 
 Result<uint64_t> random_number() {
   uint64_t number = 0;
-  if (::getrandom(&number, sizeof(number), 0) != sizeof(number)) return outside("the system gives no random numbers (getrandom)");
+  if (::getrandom(&number, sizeof(number), 0) != sizeof(number))
+    return outside("the system gives no random numbers (getrandom)");
   return number;
 }
 
@@ -88,7 +90,8 @@ Result<Capacity> plan_memory(const ServeSettings& settings, const ModelConfig& c
   return plan_capacity(input);
 }
 
-Result<EngineOptions> engine_options(const ServeSettings& settings, const Capacity& capacity, const ModelConfig& config) {
+Result<EngineOptions> engine_options(const ServeSettings& settings, const Capacity& capacity,
+                                     const ModelConfig& config) {
   EngineOptions options;
   options.num_blocks = capacity.num_blocks;
   options.block_tokens = settings.block_tokens;
@@ -126,13 +129,17 @@ std::string curl_line(const std::string& address, const std::string& model, bool
 void say_facts(const ServeSettings& settings, const OpenedModel& model, const Capacity& capacity, uint32_t num_threads,
                const Server& server) {
   constexpr double kMega = 1e6;
-  const std::string mode = settings.continuous_batching ? fmt::format("up to {} requests together", settings.max_num_seqs)
-                                                        : std::string("simple mode, one request at a time");
-  fmt::print("slipstream {}: {}, {} threads, {}, weights {:.0f} MB, KV {} blocks of {} tokens = {:.0f} MB, max_model_len {}, {}, {}\n",
-             kVersion, served_name(settings), num_threads, isa_name(settings.isa), static_cast<double>(model.weights.packed_bytes) / kMega,
-             capacity.num_blocks, settings.block_tokens, static_cast<double>(capacity.pool_bytes) / kMega, capacity.max_model_len, mode,
-             server.address());
-  if (model.chat_template) fmt::print("try: {}\n", curl_line(server.address(), served_name(settings), !settings.api_keys.empty()));
+  const std::string mode = settings.continuous_batching
+                               ? fmt::format("up to {} requests together", settings.max_num_seqs)
+                               : std::string("simple mode, one request at a time");
+  fmt::print(
+      "slipstream {}: {}, {} threads, {}, weights {:.0f} MB, KV {} blocks of {} tokens = {:.0f} MB, max_model_len {}, "
+      "{}, {}\n",
+      kVersion, served_name(settings), num_threads, isa_name(settings.isa),
+      static_cast<double>(model.weights.packed_bytes) / kMega, capacity.num_blocks, settings.block_tokens,
+      static_cast<double>(capacity.pool_bytes) / kMega, capacity.max_model_len, mode, server.address());
+  if (model.chat_template)
+    fmt::print("try: {}\n", curl_line(server.address(), served_name(settings), !settings.api_keys.empty()));
   std::fflush(stdout);
 }
 
@@ -148,11 +155,12 @@ Status serve(const ServeSettings& settings) {
   CpuExecutorOptions options = executor_options(settings);
   options.num_blocks = capacity.num_blocks;
   options.max_context = capacity.max_model_len;
-  ASSIGN_OR_RETURN(const std::unique_ptr<CpuExecutor> executor, CpuExecutor::make(model.config, model.weights, pool, options));
+  ASSIGN_OR_RETURN(const std::unique_ptr<CpuExecutor> executor,
+                   CpuExecutor::make(model.config, model.weights, pool, options));
   ASSIGN_OR_RETURN(const EngineOptions engine_settings, engine_options(settings, capacity, model.config));
   Engine engine(engine_settings, *executor, pool, &model.tokenizer.table(), Clock::real());
-  server->begin(engine, ServedModel{&model.tokenizer, model.chat_template ? &*model.chat_template : nullptr, model.config.vocab_size,
-                                    capacity.max_model_len});
+  server->begin(engine, ServedModel{&model.tokenizer, model.chat_template ? &*model.chat_template : nullptr,
+                                    model.config.vocab_size, capacity.max_model_len});
   say_facts(settings, model, capacity, num_threads, *server);
   server->serve();
   return ok_status();
@@ -208,11 +216,13 @@ int run_serve(const CLI::App& command, ServeSettings& settings) {
 void add_serve_command(CLI::App& program, int& exit_status) {
   const auto settings = std::make_shared<ServeSettings>();
   CLI::App* command = program.add_subcommand("serve", "serve a model to many users over OpenAI's HTTP API");
-  command->add_option("MODEL", settings->model, "A folder with config.json, safetensors and tokenizer.json, or one .gguf file");
+  command->add_option("MODEL", settings->model,
+                      "A folder with config.json, safetensors and tokenizer.json, or one .gguf file");
   // Values are read and checked in serve_settings.cc, all of them, so that every mistake is named at once.
   for (const ServeOption& row : serve_options()) {
     const std::string name(row.name);
-    CLI::Option* option = row.value_name.empty() ? command->add_flag(name) : command->add_option(name)->type_name(std::string(row.value_name));
+    CLI::Option* option = row.value_name.empty() ? command->add_flag(name)
+                                                 : command->add_option(name)->type_name(std::string(row.value_name));
     option->description(wrapped(row.help))->group(std::string(row.group));
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     if (!row.value_name.empty()) option->expected(0, 1);

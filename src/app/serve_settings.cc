@@ -23,7 +23,8 @@ std::optional<Number> whole_text_as(std::string_view text) {
 template <class Number, class Field>
 Status read_whole(std::string_view text, Number least, Number most, Field& field) {
   const auto number = whole_text_as<Number>(text);
-  if (!number || *number < least || *number > most) return invalid("expected a whole number from {} to {}, not '{}'", least, most, text);
+  if (!number || *number < least || *number > most)
+    return invalid("expected a whole number from {} to {}, not '{}'", least, most, text);
   field = *number;
   return ok_status();
 }
@@ -34,23 +35,30 @@ Status read_text(std::string_view text, std::string& field) {
   return ok_status();
 }
 
+template <bool ServeSettings::*field, bool value>
+Status set_flag(std::string_view, ServeSettings& settings) {
+  settings.*field = value;
+  return ok_status();
+}
+
 Status not_yet(std::string_view, ServeSettings&) { return invalid("not yet; a later version will have it"); }
 
 const ServeOption kOptions[] = {
     {"--continuous-batching", "", kBatching,
-     "Requests run together, up to --max-num-seqs of them. Without it (simple mode) one runs at a time and the others wait in turn. "
-     "No answer depends on who else runs.",
-     false, [](std::string_view, ServeSettings& s) -> Status { s.continuous_batching = true; return ok_status(); }},
+     "Requests run together, up to --max-num-seqs of them. Without it (simple mode) one runs at a time and the "
+     "others wait in turn. No answer depends on who else runs.",
+     false, set_flag<&ServeSettings::continuous_batching, true>},
     {"--max-num-seqs", "N", kBatching, "How many run together (256)", false,
      [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 4096, s.max_num_seqs); }},
     {"--max-num-batched-tokens", "N", kBatching, "Most tokens that one step computes (2048)", false,
      [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 65536, s.max_num_batched_tokens); }},
     {"--max-step-ms", "T", kBatching,
-     "Prompts are cut so that a step takes about T milliseconds (200): a long prompt does not freeze running answers. 0: cut by "
-     "tokens only. Cutting never changes an answer",
+     "Prompts are cut so that a step takes about T milliseconds (200): a long prompt does not freeze running "
+     "answers. 0: cut by tokens only. Cutting never changes an answer",
      false, [](std::string_view v, ServeSettings& s) -> Status {
        const auto number = whole_text_as<double>(v);
-       if (!number || !(*number >= 0 && *number <= 60'000)) return invalid("expected milliseconds from 0 to 60000, not '{}'", v);
+       if (!number || !(*number >= 0 && *number <= 60'000))
+         return invalid("expected milliseconds from 0 to 60000, not '{}'", v);
        s.max_step_ms = *number;
        return ok_status();
      }},
@@ -59,10 +67,11 @@ const ServeOption kOptions[] = {
      [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 65536, s.stream_interval); }},
 
     {"--use-paged-cache", "", kCache, "Accepted, and changes nothing: the KV cache is always paged", false,
-     [](std::string_view, ServeSettings& s) -> Status { s.use_paged_cache = true; return ok_status(); }},
+     set_flag<&ServeSettings::use_paged_cache, true>},
     {"--paged-cache-block-size", "N", kCache,
-     "Tokens in a block, a power of two from 16 to 256 (64). Smaller blocks share more; the answer's bits do not depend on it", false,
-     [](std::string_view v, ServeSettings& s) -> Status {
+     "Tokens in a block, a power of two from 16 to 256 (64). Smaller blocks share more; the answer's bits do not "
+     "depend on it",
+     false, [](std::string_view v, ServeSettings& s) -> Status {
        const auto number = whole_text_as<uint32_t>(v);
        if (!number || *number < 16 || *number > 256 || !std::has_single_bit(*number)) {
          return invalid("expected 16, 32, 64, 128 or 256, not '{}'", v);
@@ -71,22 +80,29 @@ const ServeOption kOptions[] = {
        return ok_status();
      }},
     {"--cache-memory-mb", "N", kCache,
-     "The KV pool is N MiB, for running and remembered tokens together (where this option comes from it bounds the remembered part "
-     "only)",
-     false, [](std::string_view v, ServeSettings& s) { return read_whole<uint64_t>(v, 1, uint64_t{1} << 40, s.cache_memory_mb); }},
+     "The KV pool is N MiB, for running and remembered tokens together (where this option comes from it bounds the "
+     "remembered part only)",
+     false, [](std::string_view v, ServeSettings& s) {
+       return read_whole<uint64_t>(v, 1, uint64_t{1} << 40, s.cache_memory_mb);
+     }},
     {"--cache-memory-percent", "P", kCache,
-     "The KV pool is this fraction (0.20) of the memory that is available, cgroup limits included, once the weights are in", false,
-     [](std::string_view v, ServeSettings& s) -> Status {
+     "The KV pool is this fraction (0.20) of the memory that is available, cgroup limits included, once the weights "
+     "are in",
+     false, [](std::string_view v, ServeSettings& s) -> Status {
        const auto number = whole_text_as<double>(v);
-       if (!number || !(*number > 0 && *number <= 1)) return invalid("expected a fraction above 0, at most 1, not '{}'", v);
+       if (!number || !(*number > 0 && *number <= 1))
+         return invalid("expected a fraction above 0, at most 1, not '{}'", v);
        s.cache_memory_percent = *number;
        return ok_status();
      }},
     {"--max-model-len", "N", kCache,
-     "Longest prompt and answer together, in tokens. Not given: the model's own, or less where the KV pool cannot hold it", false,
-     [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, uint32_t{1} << 30, s.max_model_len); }},
+     "Longest prompt and answer together, in tokens. Not given: the model's own, or less where the KV pool cannot "
+     "hold it",
+     false, [](std::string_view v, ServeSettings& s) {
+       return read_whole<uint32_t>(v, 1, uint32_t{1} << 30, s.max_model_len);
+     }},
     {"--no-prefix-cache", "", kCache, "Nothing is remembered or shared between requests (for comparison)", false,
-     [](std::string_view, ServeSettings& s) -> Status { s.prefix_cache = false; return ok_status(); }},
+     set_flag<&ServeSettings::prefix_cache, false>},
     {"--no-memory-aware-cache", "", "", "", false, not_yet},
     {"--prefix-cache-size", "N", "", "", false, not_yet},
     {"--share-cache", "X", "", "", false, not_yet},
@@ -94,7 +110,8 @@ const ServeOption kOptions[] = {
     {"--cache-dir", "DIR", "", "", false, not_yet},
     {"--cache-disk-mb", "N", "", "", false, not_yet},
 
-    {"--host", "ADDRESS", kServer, "Address to listen on (127.0.0.1). Any but this machine's own needs --api-key or --no-auth", false,
+    {"--host", "ADDRESS", kServer,
+     "Address to listen on (127.0.0.1). Any but this machine's own needs --api-key or --no-auth", false,
      [](std::string_view v, ServeSettings& s) { return read_text(v, s.host); }},
     {"--port", "N", kServer, "Port (8000); 0: any free one", false,
      [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 0, 65535, s.port); }},
@@ -104,7 +121,7 @@ const ServeOption kOptions[] = {
        return ok_status();
      }},
     {"--no-auth", "", kServer, "Serve other machines without a key", false,
-     [](std::string_view, ServeSettings& s) -> Status { s.no_auth = true; return ok_status(); }},
+     set_flag<&ServeSettings::no_auth, true>},
     {"--served-model-name", "NAME", kServer, "What clients call the model (the folder's or file's name)", false,
      [](std::string_view v, ServeSettings& s) { return read_text(v, s.served_model_name); }},
     {"--chat-template", "FILE", kServer, "A chat template (Jinja) in place of the model's own", false,
@@ -112,8 +129,8 @@ const ServeOption kOptions[] = {
 
     {"--threads", "N", kMachine, "Compute threads (as many as processors may be used). Never changes an answer", false,
      [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 1024, s.threads); }},
-    {"--isa", "NAME", kMachine, "Instruction set: reference or avx2 (the best there is). Never changes an answer", false,
-     [](std::string_view v, ServeSettings& s) -> Status {
+    {"--isa", "NAME", kMachine, "Instruction set: reference or avx2 (the best there is). Never changes an answer",
+     false, [](std::string_view v, ServeSettings& s) -> Status {
        const auto isa = isa_from_name(v);
        if (!isa) return invalid("expected reference or avx2, not '{}'", v);
        if (!isa_supported(*isa)) return invalid("this processor does not have {}", v);
@@ -134,7 +151,8 @@ bool is_loopback(std::string_view host) {
 }
 
 // What no option can see alone.
-void check_together(std::span<const GivenOption> given, const ServeSettings& settings, std::vector<std::string>& mistakes) {
+void check_together(std::span<const GivenOption> given, const ServeSettings& settings,
+                    std::vector<std::string>& mistakes) {
   const auto has = [given](std::string_view name) {
     return std::any_of(given.begin(), given.end(), [name](const GivenOption& option) { return option.name == name; });
   };
@@ -142,15 +160,17 @@ void check_together(std::span<const GivenOption> given, const ServeSettings& set
     mistakes.push_back("--max-num-seqs: needs --continuous-batching; without it one request runs at a time");
   }
   if (settings.continuous_batching && settings.max_num_batched_tokens < settings.max_num_seqs) {
-    mistakes.push_back(fmt::format("--max-num-batched-tokens: {} is less than --max-num-seqs {}; each running request computes one",
-                                   settings.max_num_batched_tokens, settings.max_num_seqs));
+    mistakes.push_back(
+        fmt::format("--max-num-batched-tokens: {} is less than --max-num-seqs {}; each running request computes one",
+                    settings.max_num_batched_tokens, settings.max_num_seqs));
   }
   if (settings.cache_memory_mb && settings.cache_memory_percent) {
     mistakes.push_back("--cache-memory-mb, --cache-memory-percent: give one of the two");
   }
   if (settings.no_auth && !settings.api_keys.empty()) mistakes.push_back("--api-key, --no-auth: give one of the two");
   if (!is_loopback(settings.host) && settings.api_keys.empty() && !settings.no_auth) {
-    mistakes.push_back(fmt::format("--host: {} can be reached from other machines; give --api-key KEY, or --no-auth", settings.host));
+    mistakes.push_back(
+        fmt::format("--host: {} can be reached from other machines; give --api-key KEY, or --no-auth", settings.host));
   }
 }
 

@@ -1,5 +1,5 @@
-// What `slipstream serve` was told. Every option is one row of the table in serve_settings.cc: its name, its help, and how its
-// value is read into one field here.
+// What `slipstream serve` was told. Every option is one row of the table in serve_settings.cc: its name, its help, and
+// how its value is read into one field here.
 #pragma once
 
 #include <cstdint>

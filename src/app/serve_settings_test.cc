@@ -31,12 +31,25 @@ Outcome read(const std::vector<std::pair<std::string, std::string>>& typed) {
 using Mistakes = std::vector<std::string>;
 
 TEST(ServeSettings, every_option_changes_its_field) {
-  const Outcome outcome = read({{"--continuous-batching", ""}, {"--max-num-seqs", "8"}, {"--max-num-batched-tokens", "512"},
-                                {"--max-step-ms", "12.5"}, {"--stream-interval", "4"}, {"--use-paged-cache", ""},
-                                {"--paged-cache-block-size", "32"}, {"--cache-memory-mb", "100"}, {"--max-model-len", "999"},
-                                {"--no-prefix-cache", ""}, {"--host", "0.0.0.0"}, {"--port", "0"}, {"--api-key", "a"},
-                                {"--api-key", "b"}, {"--served-model-name", "m"}, {"--chat-template", "t.jinja"},
-                                {"--threads", "3"}, {"--isa", "reference"}, {"--log-level", "debug"}});
+  const Outcome outcome = read({{"--continuous-batching", ""},
+                                {"--max-num-seqs", "8"},
+                                {"--max-num-batched-tokens", "512"},
+                                {"--max-step-ms", "12.5"},
+                                {"--stream-interval", "4"},
+                                {"--use-paged-cache", ""},
+                                {"--paged-cache-block-size", "32"},
+                                {"--cache-memory-mb", "100"},
+                                {"--max-model-len", "999"},
+                                {"--no-prefix-cache", ""},
+                                {"--host", "0.0.0.0"},
+                                {"--port", "0"},
+                                {"--api-key", "a"},
+                                {"--api-key", "b"},
+                                {"--served-model-name", "m"},
+                                {"--chat-template", "t.jinja"},
+                                {"--threads", "3"},
+                                {"--isa", "reference"},
+                                {"--log-level", "debug"}});
   EXPECT_EQ(outcome.mistakes, Mistakes{});
   const ServeSettings& s = outcome.settings;
   EXPECT_TRUE(s.continuous_batching);
@@ -62,7 +75,8 @@ TEST(ServeSettings, every_option_changes_its_field) {
 }
 
 TEST(ServeSettings, every_mistake_is_named_at_once) {
-  const Outcome outcome = read({{"--port", "70000"}, {"--max-step-ms", "soon"}, {"--paged-cache-block-size", "48"}, {"--isa", "neon"}});
+  const Outcome outcome =
+      read({{"--port", "70000"}, {"--max-step-ms", "soon"}, {"--paged-cache-block-size", "48"}, {"--isa", "neon"}});
   EXPECT_EQ(outcome.mistakes, (Mistakes{"--port: expected a whole number from 0 to 65535, not '70000'",
                                         "--max-step-ms: expected milliseconds from 0 to 60000, not 'soon'",
                                         "--paged-cache-block-size: expected 16, 32, 64, 128 or 256, not '48'",
@@ -89,7 +103,8 @@ TEST(ServeSettings, numbers_are_read_to_their_last_character_and_checked) {
   };
   for (const auto& [name, values] : wrong) {
     for (const std::string& value : values) {
-      Outcome outcome = name == "--max-num-seqs" ? read({{"--continuous-batching", ""}, {name, value}}) : read({{name, value}});
+      Outcome outcome =
+          name == "--max-num-seqs" ? read({{"--continuous-batching", ""}, {name, value}}) : read({{name, value}});
       ASSERT_EQ(outcome.mistakes.size(), 1u) << name << " '" << value << "'";
       EXPECT_EQ(outcome.mistakes[0].rfind(name + ": ", 0), 0u) << outcome.mistakes[0];
     }
@@ -101,8 +116,8 @@ TEST(ServeSettings, an_option_given_twice_is_a_mistake) {
 }
 
 TEST(ServeSettings, options_of_the_cache_to_come_are_refused_with_not_yet) {
-  for (const char* name : {"--no-memory-aware-cache", "--prefix-cache-size", "--share-cache", "--warm-prompts", "--cache-dir",
-                           "--cache-disk-mb"}) {
+  for (const char* name : {"--no-memory-aware-cache", "--prefix-cache-size", "--share-cache", "--warm-prompts",
+                           "--cache-dir", "--cache-disk-mb"}) {
     const Outcome outcome = read({{name, "1"}});
     ASSERT_EQ(outcome.mistakes.size(), 1u);
     EXPECT_EQ(outcome.mistakes[0], std::string(name) + ": not yet; a later version will have it");
@@ -110,7 +125,8 @@ TEST(ServeSettings, options_of_the_cache_to_come_are_refused_with_not_yet) {
 }
 
 TEST(ServeSettings, another_host_needs_a_key_or_no_auth) {
-  for (const char* host : {"127.0.0.1", "127.1.2.3", "localhost", "::1"}) EXPECT_EQ(read({{"--host", host}}).mistakes, Mistakes{});
+  for (const char* host : {"127.0.0.1", "127.1.2.3", "localhost", "::1"})
+    EXPECT_EQ(read({{"--host", host}}).mistakes, Mistakes{});
   EXPECT_EQ(read({{"--host", "0.0.0.0"}}).mistakes,
             (Mistakes{"--host: 0.0.0.0 can be reached from other machines; give --api-key KEY, or --no-auth"}));
   EXPECT_EQ(read({{"--host", "0.0.0.0"}, {"--api-key", "k"}}).mistakes, Mistakes{});

@@ -1,6 +1,6 @@
-// CHECK(condition, "format", ...): an invariant of ours is broken. Prints the place, the condition and the numbers, calls
-// the dump that the current thread has set up (a table of sequences, say), and aborts. Never for what a file, a client or
-// the machine can cause: that is a Result.
+// CHECK(condition, "format", ...): an invariant of ours is broken. Prints the place, the condition and the numbers,
+// calls the dump that the current thread has set up (a table of sequences, say), and aborts. Never for what a file, a
+// client or the machine can cause: that is a Result.
 #pragma once
 
 #include <fmt/core.h>

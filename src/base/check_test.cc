@@ -18,7 +18,8 @@ TEST(Check, a_condition_that_holds_costs_only_itself) {
 }
 
 TEST(CheckDeathTest, says_where_what_and_the_numbers) {
-  EXPECT_DEATH(CHECK(2 + 2 == 5, "{} blocks of {}", 3, 4), "check_test.cc:[0-9]+: CHECK failed: 2 \\+ 2 == 5  3 blocks of 4");
+  EXPECT_DEATH(CHECK(2 + 2 == 5, "{} blocks of {}", 3, 4),
+               "check_test.cc:[0-9]+: CHECK failed: 2 \\+ 2 == 5  3 blocks of 4");
   EXPECT_DEATH(CHECK(false), "CHECK failed: false");
 }
 

@@ -1,5 +1,5 @@
-// The floating-point mode of every thread that computes: round to nearest even, results and operands that are denormal are
-// zero (FTZ|DAZ). Part of the one arithmetic (ARITHMETIC.md 9): a thread without it gives other bits.
+// The floating-point mode of every thread that computes: round to nearest even, results and operands that are denormal
+// are zero (FTZ|DAZ). Part of the one arithmetic (ARITHMETIC.md 9): a thread without it gives other bits.
 #pragma once
 
 #include <xmmintrin.h>

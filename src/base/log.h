@@ -1,5 +1,5 @@
-// What the program says while it runs: one line each on standard error, with time and level. Not for answers to a command
-// (those go to standard output) and not for the one line that ends a failed start (app/ prints that).
+// What the program says while it runs: one line each on standard error, with time and level. Not for answers to a
+// command (those go to standard output) and not for the one line that ends a failed start (app/ prints that).
 //
 // The level is the one thing here that is global: a log is where everybody writes. Any thread.
 #pragma once

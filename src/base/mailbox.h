@@ -1,5 +1,5 @@
-// Where threads meet: many put mail in, one takes all of it out. take() swaps two buffers, so in steady state nothing is
-// allocated and the lock is held for a few instructions.
+// Where threads meet: many put mail in, one takes all of it out. take() swaps two buffers, so in steady state nothing
+// is allocated and the lock is held for a few instructions.
 #pragma once
 
 #include <atomic>

@@ -99,7 +99,8 @@ Result<Arena> Arena::make(size_t bytes) {
   if (bytes > std::numeric_limits<size_t>::max() / 2) return outside("{} bytes of memory cannot be had", bytes);
   const size_t size = round_up(bytes, kHugePage);
   // One huge page more than needed, so that the part kept can begin on a huge page.
-  void* raw = mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* raw =
+      mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (raw == MAP_FAILED) return outside("{} MB of memory cannot be had: {}", size >> 20, std::strerror(errno));
   const size_t address = reinterpret_cast<size_t>(raw);
   const size_t aligned = round_up(address, kHugePage);

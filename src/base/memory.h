@@ -1,7 +1,7 @@
 // Big memory, and how much there is.
 //
-// An Arena is anonymous memory in huge pages, held from its making to its end: in a virtual machine the first touch of a
-// page is slow (0.4-2 GB/s) and a freed one is paid for again (PERFORMANCE.md 0.10), so arenas are made once.
+// An Arena is anonymous memory in huge pages, held from its making to its end: in a virtual machine the first touch of
+// a page is slow (0.4-2 GB/s) and a freed one is paid for again (PERFORMANCE.md 0.10), so arenas are made once.
 #pragma once
 
 #include <cstddef>

@@ -43,7 +43,8 @@ uint32_t usable_processors() {
   // In a container these are its own limits; elsewhere they are the root's, which has none.
   std::string cpu_max = read_line("/sys/fs/cgroup/cpu.max");
   if (cpu_max.empty()) {
-    cpu_max = read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") + " " + read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    cpu_max =
+        read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") + " " + read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   }
   return std::max(1u, std::min(processors, processors_of_cpu_max(cpu_max).value_or(processors)));
 }

@@ -1,5 +1,6 @@
-// Random numbers as a function of where they stand, not of what was drawn before: Philox4x32-10, ten rounds of multiply and
-// xor on a counter under a key (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). Any thread, no state.
+// Random numbers as a function of where they stand, not of what was drawn before: Philox4x32-10, ten rounds of multiply
+// and xor on a counter under a key (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). Any thread,
+// no state.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Result<T>: a value, or an Error in words. For faults of the world (a file, a client, a full server). A fault of ours is
-// a CHECK (base/check.h); an absence that is normal is std::optional. The three are never mixed (STYLE 19).
+// Result<T>: a value, or an Error in words. For faults of the world (a file, a client, a full server). A fault of ours
+// is a CHECK (base/check.h); an absence that is normal is std::optional. The three are never mixed (STYLE 19).
 #pragma once
 
 #include <fmt/core.h>
@@ -61,8 +61,14 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return ok(); }
 
   T& value() & { CHECK(ok(), "value() of an error: {}", std::get<1>(state_).message); return std::get<0>(state_); }
-  const T& value() const& { CHECK(ok(), "value() of an error: {}", std::get<1>(state_).message); return std::get<0>(state_); }
-  T&& value() && { CHECK(ok(), "value() of an error: {}", std::get<1>(state_).message); return std::get<0>(std::move(state_)); }
+  const T& value() const& {
+    CHECK(ok(), "value() of an error: {}", std::get<1>(state_).message);
+    return std::get<0>(state_);
+  }
+  T&& value() && {
+    CHECK(ok(), "value() of an error: {}", std::get<1>(state_).message);
+    return std::get<0>(std::move(state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }

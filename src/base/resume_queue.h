@@ -1,6 +1,6 @@
-// Coroutines of one thread that other threads want resumed. The I/O thread owns it; the engine thread and the text threads
-// post to it. fd() becomes readable when something was posted: an eventfd, so any event loop can wait for it and one
-// post_all() of a whole step is one wake-up.
+// Coroutines of one thread that other threads want resumed. The I/O thread owns it; the engine thread and the text
+// threads post to it. fd() becomes readable when something was posted: an eventfd, so any event loop can wait for it
+// and one post_all() of a whole step is one wake-up.
 #pragma once
 
 #include <coroutine>

@@ -1,11 +1,12 @@
-// Task<T>: the one coroutine type. Lazy: nothing runs until it is awaited (or start_detached() takes it). When it ends, whoever
-// awaits it goes on in its place (symmetric transfer), on the same thread. A task is awaited at most once and by one.
+// Task<T>: the one coroutine type. Lazy: nothing runs until it is awaited (or start_detached() takes it). When it
+// ends, whoever awaits it goes on in its place (symmetric transfer), on the same thread. A task is awaited at most
+// once and by one.
 //
-// Nobody destroys a task that has been started and has not ended: other threads may be about to resume it. It is ended by
-// ending what it waits for (closing the socket, TextStream::interrupt()).
+// Nobody destroys a task that has been started and has not ended: other threads may be about to resume it. It is
+// ended by ending what it waits for (closing the socket, TextStream::interrupt()).
 //
-// gcc 12 tail-calls a transfer only when it optimises: a loop that awaits a task which never really waits grows the stack in
-// other builds. Every loop here passes through a socket or another thread.
+// gcc 12 tail-calls a transfer only when it optimises: a loop that awaits a task which never really waits grows the
+// stack in other builds. Every loop here passes through a socket or another thread.
 #pragma once
 
 #include <coroutine>
@@ -135,7 +136,8 @@ inline Detached run_counted(Task<void>& task, Countdown& countdown) {
 // Starts the task now, on this thread; nobody hears of its end. It must not throw.
 inline void start_detached(Task<void> task) { task_detail::run_detached(std::move(task)); }
 
-// co_await WhenAll(tasks): runs all of them side by side on this thread; goes on when the last has ended. They must not throw.
+// co_await WhenAll(tasks): runs all of them side by side on this thread; goes on when the last has ended. They must
+// not throw.
 class WhenAll {
  public:
   explicit WhenAll(std::vector<Task<void>> tasks) : tasks_(std::move(tasks)) {}

@@ -2,8 +2,9 @@
 //
 //   Result<Prompt> prompt = co_await pool.run([&] { return encode(text); });
 //
-// The work runs on one of the threads; the awaiting coroutine goes on through the ResumeQueue, on the queue's thread. What
-// the work refers to lives in the coroutine, which nobody destroys while it waits (base/task.h). Work is taken in order.
+// The work runs on one of the threads; the awaiting coroutine goes on through the ResumeQueue, on the queue's thread.
+// What the work refers to lives in the coroutine, which nobody destroys while it waits (base/task.h). Work is taken
+// in order.
 #pragma once
 
 #include <coroutine>

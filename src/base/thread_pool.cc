@@ -15,8 +15,9 @@ namespace {
 // idle server sleeps.
 constexpr uint32_t kSpins = 100'000;
 
-// One part of the work: the worker of that number takes it, or the owner when the worker is late, as it is when the system
-// has given its core to somebody else for some milliseconds. Whoever moves `claimed` from epoch - 1 to epoch does the part.
+// One part of the work: the worker of that number takes it, or the owner when the worker is late, as it is when the
+// system has given its core to somebody else for some milliseconds. Whoever moves `claimed` from epoch - 1 to epoch
+// does the part.
 struct alignas(128) WorkerFlag {
   std::atomic<uint32_t> claimed{0};
   std::atomic<uint32_t> done{0};  // the last epoch this worker finished; written by it, read by the owner

@@ -1,5 +1,5 @@
-// Fork-join for one step's arithmetic. run(work) calls work(thread) once for thread = 0 .. num_threads - 1, thread 0 on the
-// caller, and returns when all are done: about 0.2 us when the workers spin, because a futex wake costs 25-50 us
+// Fork-join for one step's arithmetic. run(work) calls work(thread) once for thread = 0 .. num_threads - 1, thread 0 on
+// the caller, and returns when all are done: about 0.2 us when the workers spin, because a futex wake costs 25-50 us
 // (PERFORMANCE.md 1.3). Workers spin for a while after each run and then sleep; the next run wakes them.
 //
 // One owner: run() is called by one thread at a time and never from inside work. Does not allocate after construction.

@@ -22,7 +22,8 @@ TEST(ThreadPool, every_part_is_done_once_in_every_run) {
   }
 }
 
-// A worker that has fallen asleep, or that the system has set aside, keeps nobody waiting for long: the owner does its part.
+// A worker that has fallen asleep, or that the system has set aside, keeps nobody waiting for long: the owner does its
+// part.
 TEST(ThreadPool, a_run_after_a_pause_is_complete_too) {
   ThreadPool pool(3);
   for (uint32_t run = 0; run < 20; ++run) {

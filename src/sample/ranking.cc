@@ -16,10 +16,12 @@ constexpr uint32_t kDigits = 3;           // of the key's upper 32 bits, the log
 constexpr uint32_t kDigitValues = 1u << kDigitBits;
 constexpr uint32_t kSortByDigits = 1024;  // from here on counting digits beats comparing
 
-uint32_t digit(RankKey key, uint32_t index) { return static_cast<uint32_t>(key >> (32 + index * kDigitBits)) % kDigitValues; }
+uint32_t digit(RankKey key, uint32_t index) {
+  return static_cast<uint32_t>(key >> (32 + index * kDigitBits)) % kDigitValues;
+}
 
-// Sorts scratch.keys[0, count), which are in order of id, and returns where the result lies. Counting sort keeps the order of
-// equal logits, so only the logit's bits are looked at.
+// Sorts scratch.keys[0, count), which are in order of id, and returns where the result lies. Counting sort keeps the
+// order of equal logits, so only the logit's bits are looked at.
 std::span<const RankKey> sort_keys(uint32_t count, const RankingScratch& scratch) {
   std::span<RankKey> from = scratch.keys.first(count);
   if (count < kSortByDigits) {
@@ -117,8 +119,8 @@ std::span<const RankKey> rank_best(std::span<const float> logits, uint32_t count
   count = std::min(count, size);
   if (count == 0) return {};
 
-  // Candidates gather in keys, in order of id; when their room is full, all but the best `count` go and the worst of these
-  // becomes the bar for those that follow. Room for many times `count` makes that rare.
+  // Candidates gather in keys, in order of id; when their room is full, all but the best `count` go and the worst of
+  // these becomes the bar for those that follow. Room for many times `count` makes that rare.
   const uint32_t room = count > size / 4 ? size : std::min(size, std::max(4 * count, 4096u));
   uint32_t num_keys = 0;
   float bar = -std::numeric_limits<float>::infinity();

@@ -1,5 +1,5 @@
-// The best of many logits, in rank order, without sorting the vocabulary. Rank: by logit, the largest first; equal logits
-// by id, the lowest first (-0 equals 0). Logits are finite. One thread's work; no allocation; any thread.
+// The best of many logits, in rank order, without sorting the vocabulary. Rank: by logit, the largest first; equal
+// logits by id, the lowest first (-0 equals 0). Logits are finite. One thread's work; no allocation; any thread.
 #pragma once
 
 #include <cstdint>

@@ -142,8 +142,8 @@ TokenId sample_token(std::span<const float> logits, const SamplingParams& params
                      std::span<std::byte> scratch) {
   const FloatModeScope float_mode;
   const uint32_t vocab_size = static_cast<uint32_t>(logits.size());
-  CHECK(vocab_size > 0 && scratch.size() >= sampler_scratch_bytes(vocab_size), "{} logits, {} bytes of scratch", vocab_size,
-        scratch.size());
+  CHECK(vocab_size > 0 && scratch.size() >= sampler_scratch_bytes(vocab_size), "{} logits, {} bytes of scratch",
+        vocab_size, scratch.size());
   const TokenId best = first_rank(logits);
   if (params.temperature == 0) return best;
 

@@ -1,5 +1,5 @@
-// Logits -> token. A draw is a function of (logits, params, choice, position) alone (ARITHMETIC.md 9, sampling and draw), so it
-// does not matter who else is sampled, on which thread, or on which machine.
+// Logits -> token. A draw is a function of (logits, params, choice, position) alone (ARITHMETIC.md 9, sampling and
+// draw), so it does not matter who else is sampled, on which thread, or on which machine.
 //
 //   temperature 0   the first rank: largest logit, lowest id
 //   else
@@ -8,10 +8,11 @@
 //   top_p           of these, along the rank: kept while the sum of the weights before, in double, is < top_p * total;
 //                   total is added like S below. 1 = off
 //   min_p           of these, kept where w >= min_p
-//   S               by ascending id in blocks of 1,024 ids: fp32 in 16 virtual lanes (lane id % 16) and a tree (L[j] += L[j + 8],
-//                   + 4, + 2, + 1) inside a block, blocks in double. What was dropped weighs 0
-//   draw            t = u * S; the first block whose running sum exceeds t, in it the first token whose running sum (double)
-//                   does, else its last. u: unit_double(philox4x32(seed, {position, choice, 0, 0})) in base/random.h
+//   S               by ascending id in blocks of 1,024 ids: fp32 in 16 virtual lanes (lane id % 16) and a tree
+//                   (L[j] += L[j + 8], + 4, + 2, + 1) inside a block, blocks in double. What was dropped weighs 0
+//   draw            t = u * S; the first block whose running sum exceeds t, in it the first token whose running sum
+//                   (double) does, else its last. u: unit_double(philox4x32(seed, {position, choice, 0, 0})) in
+//                   base/random.h
 #pragma once
 
 #include <cstddef>
@@ -29,10 +30,11 @@ struct DrawPosition {
   uint32_t choice = 0;    // index among the request's n
 };
 
-// One thread's work. The logits are finite (the executor said so). scratch: sampler_scratch_bytes(vocab_size) of this thread's own,
-// 64-byte aligned. No allocation. For 151,936 logits about 6 us greedy and 0.07-0.3 ms otherwise; 2-4 ms when top_p keeps most of
-// the vocabulary, which then has to be ranked.
-TokenId sample_token(std::span<const float> logits, const SamplingParams& params, DrawPosition where, std::span<std::byte> scratch);
+// One thread's work. The logits are finite (the executor said so). scratch: sampler_scratch_bytes(vocab_size) of this
+// thread's own, 64-byte aligned. No allocation. For 151,936 logits about 6 us greedy and 0.07-0.3 ms otherwise; 2-4 ms
+// when top_p keeps most of the vocabulary, which then has to be ranked.
+TokenId sample_token(std::span<const float> logits, const SamplingParams& params, DrawPosition where,
+                     std::span<std::byte> scratch);
 size_t sampler_scratch_bytes(uint32_t vocab_size);
 
 }  // namespace slipstream

@@ -132,7 +132,8 @@ TEST(Sampler, equals_the_definition_with_a_full_sort) {
   };
   for (int i = 0; i < 1500; ++i) {
     const uint32_t vocab_size = pick(1u, 2u, 17u, 1000u, 1024u, 1025u, 3000u, 9000u);
-    std::vector<float> logits = normal_logits(vocab_size, static_cast<uint32_t>(random()), pick(0.1f, 1.0f, 4.0f, 30.0f));
+    std::vector<float> logits =
+        normal_logits(vocab_size, static_cast<uint32_t>(random()), pick(0.1f, 1.0f, 4.0f, 30.0f));
     if (random() % 3 == 0) {
       for (float& logit : logits) logit = std::round(logit);  // ties, and zeros of both signs
     }
@@ -144,8 +145,8 @@ TEST(Sampler, equals_the_definition_with_a_full_sort) {
     params.seed = (uint64_t{random()} << 32) | random();
     const DrawPosition where{static_cast<uint32_t>(random() % 100'000), static_cast<uint32_t>(random() % 4)};
     ASSERT_EQ(draw(logits, params, where), plain::draw(logits, params, where))
-        << "case " << i << " of seed " << seed << ": " << vocab_size << " logits, T " << params.temperature << ", top_p "
-        << params.top_p << ", top_k " << params.top_k << ", min_p " << params.min_p;
+        << "case " << i << " of seed " << seed << ": " << vocab_size << " logits, T " << params.temperature
+        << ", top_p " << params.top_p << ", top_k " << params.top_k << ", min_p " << params.min_p;
   }
 }
 
@@ -158,7 +159,8 @@ TEST(Sampler, large_vocabularies_are_ranked_as_far_as_top_p_needs) {
         params.top_p = top_p;
         params.top_k = top_k;
         params.seed = 5;
-        EXPECT_EQ(draw(logits, params, {9, 0}), plain::draw(logits, params, {9, 0})) << deviation << " " << top_p << " " << top_k;
+        EXPECT_EQ(draw(logits, params, {9, 0}), plain::draw(logits, params, {9, 0}))
+            << deviation << " " << top_p << " " << top_k;
       }
     }
   }
@@ -286,7 +288,8 @@ TEST(Sampler, threads_at_once_draw_what_one_draws_alone) {
   for (const auto& tokens : together) EXPECT_EQ(tokens, alone);
 }
 
-// The same numbers on every processor, under every compiler, for ever: an answer cut off on one machine goes on on another.
+// The same numbers on every processor, under every compiler, for ever: an answer cut off on one machine goes on on
+// another.
 TEST(Sampler, draws_that_are_committed) {
   std::vector<float> logits(4000);
   for (uint32_t i = 0; i < logits.size(); ++i) {
@@ -297,14 +300,18 @@ TEST(Sampler, draws_that_are_committed) {
   }
   const auto tokens = [&](SamplingParams params) {
     std::vector<TokenId> drawn;
-    for (uint32_t position = 0; position < 8; ++position) drawn.push_back(draw(logits, params, {position, position / 4}));
+    for (uint32_t position = 0; position < 8; ++position)
+      drawn.push_back(draw(logits, params, {position, position / 4}));
     return drawn;
   };
   using Tokens = std::vector<TokenId>;
   EXPECT_EQ(tokens({.temperature = 1, .seed = 42}), (Tokens{1912, 3787, 3232, 2936, 2873, 221, 22, 31}));
-  EXPECT_EQ(tokens({.temperature = 0.7, .top_p = 0.9, .seed = 42}), (Tokens{1912, 3787, 3522, 3100, 3028, 344, 22, 31}));
-  EXPECT_EQ(tokens({.temperature = 1.5, .top_k = 20, .seed = 0xfedcba9876543210}), (Tokens{3167, 547, 1215, 1215, 3787, 3028, 1235, 547}));
-  EXPECT_EQ(tokens({.temperature = 2, .top_p = 0.99, .top_k = 3000, .min_p = 0.01, .seed = 1}), (Tokens{3522, 2586, 745, 2977, 344, 2974, 367, 3469}));
+  EXPECT_EQ(tokens({.temperature = 0.7, .top_p = 0.9, .seed = 42}),
+            (Tokens{1912, 3787, 3522, 3100, 3028, 344, 22, 31}));
+  EXPECT_EQ(tokens({.temperature = 1.5, .top_k = 20, .seed = 0xfedcba9876543210}),
+            (Tokens{3167, 547, 1215, 1215, 3787, 3028, 1235, 547}));
+  EXPECT_EQ(tokens({.temperature = 2, .top_p = 0.99, .top_k = 3000, .min_p = 0.01, .seed = 1}),
+            (Tokens{3522, 2586, 745, 2977, 344, 2974, 367, 3469}));
 }
 
 }  // namespace
