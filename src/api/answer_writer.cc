@@ -11,18 +11,21 @@ namespace {
 
 std::string usage_object(const Usage& usage) {
   return fmt::format(
-      R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{}}}}})",
+      R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},)"
+      R"("prompt_tokens_details":{{"cached_tokens":{}}}}})",
       usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens, usage.cached_tokens);
 }
 
 std::string head(std::string_view prefix, std::string_view id, std::string_view object, int64_t created,
                  std::string_view model) {
-  return fmt::format(R"({{"id":"{}{}","object":"{}","created":{},"model":{})", prefix, id, object, created, json_string(model));
+  return fmt::format(R"({{"id":"{}{}","object":"{}","created":{},"model":{})", prefix, id, object, created,
+                     json_string(model));
 }
 
 }  // namespace
 
-AnswerWriter::AnswerWriter(AnswerKind kind, std::string_view id, int64_t created, std::string_view model) : kind_(kind) {
+AnswerWriter::AnswerWriter(AnswerKind kind, std::string_view id, int64_t created, std::string_view model)
+    : kind_(kind) {
   const bool chat = kind == AnswerKind::kChat;
   const std::string_view prefix = chat ? "chatcmpl-" : "cmpl-";
   whole_head_ = head(prefix, id, chat ? "chat.completion" : "text_completion", created, model);
@@ -45,7 +48,8 @@ std::string AnswerWriter::whole(std::span<const AnswerChoice> choices, const Usa
 
 std::string AnswerWriter::chunk(uint32_t index, std::string_view delta, std::string_view finish_reason) const {
   std::string out = chunk_head_;
-  fmt::format_to(std::back_inserter(out), R"(,"choices":[{{"index":{},{},"logprobs":null,"finish_reason":)", index, delta);
+  fmt::format_to(std::back_inserter(out), R"(,"choices":[{{"index":{},{},"logprobs":null,"finish_reason":)", index,
+                 delta);
   out += finish_reason.empty() ? std::string("null") : json_string(finish_reason);
   out += announces_usage_ ? R"(}],"usage":null})" : "}]}";
   return out;
@@ -71,8 +75,8 @@ std::string AnswerWriter::usage(const Usage& usage) const {
 }
 
 std::string write_model(std::string_view id, int64_t created, uint32_t max_model_len) {
-  return fmt::format(R"({{"id":{},"object":"model","created":{},"owned_by":"slipstream","max_model_len":{}}})", json_string(id),
-                     created, max_model_len);
+  return fmt::format(R"({{"id":{},"object":"model","created":{},"owned_by":"slipstream","max_model_len":{}}})",
+                     json_string(id), created, max_model_len);
 }
 
 std::string write_model_list(std::string_view id, int64_t created, uint32_t max_model_len) {

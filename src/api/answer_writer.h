@@ -1,5 +1,5 @@
-// OpenAI's answers: whole (chat.completion, text_completion) and as a stream of chunks. One writer for one request: its id,
-// time and model are the same in every chunk. Text is whole UTF-8 characters.
+// OpenAI's answers: whole (chat.completion, text_completion) and as a stream of chunks. One writer for one request:
+// its id, time and model are the same in every chunk. Text is whole UTF-8 characters.
 #pragma once
 
 #include <cstdint>

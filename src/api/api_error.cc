@@ -60,8 +60,9 @@ ApiError api_error(int status, std::string_view message) {
 }
 
 Error unknown_model(std::string_view asked, std::string_view served) {
-  return {ErrorKind::kNotFound, fmt::format("The model '{}' does not exist; this server serves '{}'.", shortened(asked), served),
-          "model", "model_not_found"};
+  return {ErrorKind::kNotFound,
+          fmt::format("The model '{}' does not exist; this server serves '{}'.", shortened(asked), served), "model",
+          "model_not_found"};
 }
 
 ApiError wrong_key_error() {

@@ -8,8 +8,9 @@
 namespace slipstream {
 namespace {
 
-constexpr std::string_view kLaterMessageNames[] = {"name", "tool_calls", "tool_call_id", "function_call", "refusal", "audio",
-                                                   "annotations", "reasoning_content", "reasoning"};
+constexpr std::string_view kLaterMessageNames[] = {
+    "name", "tool_calls", "tool_call_id", "function_call", "refusal", "audio", "annotations",
+    "reasoning_content", "reasoning"};
 constexpr std::string_view kLaterPartNames[] = {"cache_control"};
 
 Result<std::string> read_role(JsonFields& fields) {
@@ -18,8 +19,11 @@ Result<std::string> read_role(JsonFields& fields) {
   if (!role) return invalid_param(param, "'{}' is missing.", param);
   if (*role == "developer") return std::string("system");  // OpenAI's newer name of the same; templates know this one
   if (*role == "system" || *role == "user" || *role == "assistant") return std::move(*role);
-  if (*role == "tool" || *role == "function") return invalid_param(param, "'{}' is '{}', which is not supported yet.", param, *role);
-  return invalid_param(param, "'{}' is '{}'; 'system', 'developer', 'user' or 'assistant' is expected.", param, shortened(*role));
+  if (*role == "tool" || *role == "function") {
+    return invalid_param(param, "'{}' is '{}', which is not supported yet.", param, *role);
+  }
+  return invalid_param(param, "'{}' is '{}'; 'system', 'developer', 'user' or 'assistant' is expected.", param,
+                       shortened(*role));
 }
 
 Result<Json> read_part(const Json& part, const std::string& path) {
@@ -74,9 +78,10 @@ Result<std::string> read_messages(JsonFields& fields) {
   if (!messages->is_array()) {
     return invalid_param("messages", "'messages' is {}; an array is expected.", json_kind(*messages));
   }
-  if (messages->empty()) return invalid_param("messages", "'messages' is an empty array; at least one message is expected.");
+  if (messages->empty()) return invalid_param("messages", "'messages' is empty; at least one message is expected.");
   if (messages->size() > kMaxMessages) {
-    return invalid_param("messages", "'messages' has {} messages; at most {} are taken.", messages->size(), kMaxMessages);
+    return invalid_param("messages", "'messages' has {} of them; at most {} are taken.", messages->size(),
+                         kMaxMessages);
   }
   Json read = Json::array();
   for (size_t index = 0; index < messages->size(); ++index) {
@@ -90,7 +95,7 @@ Status read_max_completion_tokens(JsonFields& fields, GenerationParams& params) 
   ASSIGN_OR_RETURN(const std::optional<int64_t> most, fields.integer("max_completion_tokens", 1, kMaxTokensLimit));
   if (!most) return ok_status();
   if (params.max_tokens && *params.max_tokens != *most) {
-    return invalid_param("max_completion_tokens", "'max_tokens' is {} and 'max_completion_tokens' is {}; give one of them.",
+    return invalid_param("max_completion_tokens", "'max_tokens' is {} and 'max_completion_tokens' is {}; give one.",
                          *params.max_tokens, *most);
   }
   params.max_tokens = static_cast<uint32_t>(*most);

@@ -10,7 +10,9 @@ namespace {
 constexpr uint32_t kDefaultMaxTokens = 16;
 
 Error not_a_prompt(const Json& value) {
-  return invalid_param("prompt", "'prompt' has {}; a string, an array of strings, an array of token ids or an array of such arrays is expected.",
+  return invalid_param("prompt",
+                       "'prompt' has {}; a string, an array of strings, an array of token ids or an array of such "
+                       "arrays is expected.",
                        json_kind(value));
 }
 
@@ -20,7 +22,8 @@ Result<std::vector<TokenId>> read_tokens(const Json& array) {
   for (const Json& token : array) {
     if (!token.is_number_integer()) return not_a_prompt(token);
     if (!token.is_number_unsigned() || token.get<uint64_t>() > UINT32_MAX) {
-      return invalid_param("prompt", "'prompt' has the token id {}; ids begin at 0 and end below the vocabulary's size.", token.dump());
+      return invalid_param("prompt", "'prompt' has the token id {}; ids are from 0 to below the vocabulary's size.",
+                           token.dump());
     }
     tokens.push_back(token.get<TokenId>());
   }

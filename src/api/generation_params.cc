@@ -19,7 +19,10 @@ Result<std::vector<std::string>> read_stop(JsonFields& fields) {
     }
     const std::string& text = stop.get_ref<const std::string&>();
     if (text.empty()) return invalid_param("stop", "'stop' has an empty string; it would stop every answer at once.");
-    if (text.size() > kMaxStopBytes) return invalid_param("stop", "'stop' has a string of {} bytes; at most {} are taken.", text.size(), kMaxStopBytes);
+    if (text.size() > kMaxStopBytes) {
+      return invalid_param("stop", "'stop' has a string of {} bytes; at most {} are taken.", text.size(),
+                           kMaxStopBytes);
+    }
     stops.push_back(text);
     return ok_status();
   };

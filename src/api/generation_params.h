@@ -1,4 +1,5 @@
-// What chat and completion requests say about how to generate, checked. Names, types and ranges as OpenAI's and vLLM's.
+// What chat and completion requests say about how to generate, checked. Names, types and ranges as OpenAI's and
+// vLLM's.
 #pragma once
 
 #include <cstdint>

@@ -9,8 +9,8 @@
 namespace slipstream {
 namespace {
 
-// Builds the value while it checks the limits, so that nothing deep or endless is ever built. (The library's own builder takes
-// any depth, keeps the last of two equal names, and looks for each name among all before.)
+// Builds the value while it checks the limits, so that nothing deep or endless is ever built. (The library's own
+// builder takes any depth, keeps the last of two equal names, and looks for each name among all before.)
 class CheckedBuilder final : public nlohmann::json_sax<Json> {
  public:
   Json root;
@@ -129,17 +129,21 @@ const Json* JsonFields::find(std::string_view name) {
   return nullptr;
 }
 
+Error JsonFields::wrong_kind(std::string_view name, const Json& value, std::string_view expected) const {
+  return invalid_param(param(name), "'{}' is {}; {} is expected.", param(name), json_kind(value), expected);
+}
+
 Result<bool> JsonFields::boolean(std::string_view name, bool otherwise) {
   const Json* const value = find(name);
   if (value == nullptr) return otherwise;
-  if (!value->is_boolean()) return invalid_param(param(name), "'{}' is {}; a boolean is expected.", param(name), json_kind(*value));
+  if (!value->is_boolean()) return wrong_kind(name, *value, "a boolean");
   return value->get<bool>();
 }
 
 Result<double> JsonFields::number(std::string_view name, double least, double most, double otherwise) {
   const Json* const value = find(name);
   if (value == nullptr) return otherwise;
-  if (!value->is_number()) return invalid_param(param(name), "'{}' is {}; a number is expected.", param(name), json_kind(*value));
+  if (!value->is_number()) return wrong_kind(name, *value, "a number");
   const double number = value->get<double>();
   if (!(number >= least && number <= most)) {
     return invalid_param(param(name), "'{}' is {}; it must be between {} and {}.", param(name), number, least, most);
@@ -150,12 +154,11 @@ Result<double> JsonFields::number(std::string_view name, double least, double mo
 Result<std::optional<int64_t>> JsonFields::integer(std::string_view name, int64_t least, int64_t most) {
   const Json* const value = find(name);
   if (value == nullptr) return std::optional<int64_t>();
-  if (!value->is_number_integer()) {
-    return invalid_param(param(name), "'{}' is {}; an integer is expected.", param(name), json_kind(*value));
-  }
+  if (!value->is_number_integer()) return wrong_kind(name, *value, "an integer");
   const bool too_large = value->is_number_unsigned() && value->get<uint64_t>() > uint64_t{INT64_MAX};
   if (too_large || value->get<int64_t>() < least || value->get<int64_t>() > most) {
-    return invalid_param(param(name), "'{}' is {}; it must be between {} and {}.", param(name), value->dump(), least, most);
+    return invalid_param(param(name), "'{}' is {}; it must be between {} and {}.", param(name), value->dump(), least,
+                         most);
   }
   return std::optional<int64_t>(value->get<int64_t>());
 }
@@ -163,7 +166,7 @@ Result<std::optional<int64_t>> JsonFields::integer(std::string_view name, int64_
 Result<std::optional<std::string>> JsonFields::string(std::string_view name) {
   const Json* const value = find(name);
   if (value == nullptr) return std::optional<std::string>();
-  if (!value->is_string()) return invalid_param(param(name), "'{}' is {}; a string is expected.", param(name), json_kind(*value));
+  if (!value->is_string()) return wrong_kind(name, *value, "a string");
   return std::optional<std::string>(value->get_ref<const std::string&>());
 }
 

@@ -1,5 +1,5 @@
-// A request's JSON, hostile: parsed with limits on depth, names and values, duplicate names refused; and its fields read by
-// name with their type and range. Only included by the readers in api/.
+// A request's JSON, hostile: parsed with limits on depth, names and values, duplicate names refused; and its fields
+// read by name with their type and range. Only included by the readers in api/.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ Result<Json> parse_json(std::string_view text);
 // The same, and it is an object.
 Result<Json> parse_json_object(std::string_view text);
 
-// The fields of one object. A field that is absent or null is its default. Every name asked for is known; the others are
-// refused at the end by refuse_other_names().
+// The fields of one object. A field that is absent or null is its default. Every name asked for is known; the others
+// are refused at the end by refuse_other_names().
 class JsonFields {
  public:
   // path: of the object, for `param`: "" for the request itself, "messages[3]", "stream_options".
@@ -40,6 +40,8 @@ class JsonFields {
   Status refuse_other_names(std::span<const std::string_view> later);
 
   std::string param(std::string_view name) const;
+  // "'messages[3].role' is a boolean; a string is expected."
+  Error wrong_kind(std::string_view name, const Json& value, std::string_view expected) const;
 
  private:
   const Json& object_;

@@ -5,7 +5,8 @@
 namespace slipstream {
 namespace {
 
-// Length of the UTF-8 character that text begins with; 0: it is none (RFC 3629: nothing overlong, no surrogates, at most U+10FFFF).
+// Length of the UTF-8 character that text begins with; 0: it is none (RFC 3629: nothing overlong, no surrogates, at
+// most U+10FFFF).
 size_t character_length(std::string_view text) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const auto continues = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };

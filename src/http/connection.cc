@@ -10,7 +10,9 @@
 namespace slipstream {
 namespace {
 
-uint64_t after_ms(const Clock& clock, uint32_t milliseconds) { return clock.now_ns() + uint64_t{milliseconds} * 1'000'000; }
+uint64_t after_ms(const Clock& clock, uint32_t milliseconds) {
+  return clock.now_ns() + uint64_t{milliseconds} * 1'000'000;
+}
 
 }  // namespace
 
@@ -55,7 +57,8 @@ void Connection::end() {
   if (when_gone_) std::exchange(when_gone_, nullptr)();
 }
 
-// true: the whole request is here. false with a refusal: it is not taken. false without: the client left, or never began.
+// true: the whole request is here. false with a refusal: it is not taken. false without: the client left, or never
+// began.
 Task<bool> Connection::read_request(RequestParser& parser, std::optional<HttpRefusal>& refusal) {
   const bool has_header = co_await read_header(parser, refusal);
   if (!has_header) co_return false;
@@ -68,7 +71,8 @@ Task<bool> Connection::read_header(RequestParser& parser, std::optional<HttpRefu
   std::optional<size_t> end;
   bool begun = false;
   while (true) {
-    received_.erase(0, std::min(received_.find_first_not_of("\r\n"), received_.size()));  // empty lines before a request
+    const size_t begin = std::min(received_.find_first_not_of("\r\n"), received_.size());
+    received_.erase(0, begin);  // empty lines before a request
     end = RequestParser::header_end(received_);
     if (end.value_or(received_.size()) > hub_.limits.header_bytes) {
       refusal = HttpRefusal{431, fmt::format("The request's header is too large: at most {} bytes are taken.",

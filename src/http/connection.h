@@ -1,5 +1,5 @@
-// One client's connection: a read side that always reads, and an answer side that takes requests off what was read and answers
-// them one after the other. Inside of http/; all on the I/O thread.
+// One client's connection: a read side that always reads, and an answer side that takes requests off what was read
+// and answers them one after the other. Inside of http/; all on the I/O thread.
 #pragma once
 
 #include <coroutine>
@@ -36,13 +36,13 @@ class Wakeup {
 
 // What the connections of one server share.
 struct ConnectionHub {
-  ConnectionHub(const HttpLimits& all_limits, HttpHandler answer, std::function<HttpResponse(const HttpRefusal&)> refuse, Clock time)
+  ConnectionHub(const HttpLimits& all_limits, HttpHandler answer, RefusalWriter refuse, Clock time)
       : limits(all_limits), handler(std::move(answer)), write_refusal(std::move(refuse)), clock(time) {}
 
   // Constant.
   const HttpLimits limits;
   const HttpHandler handler;
-  const std::function<HttpResponse(const HttpRefusal&)> write_refusal;
+  const RefusalWriter write_refusal;
   const Clock clock;
   std::function<void()> answer_ended;  // num_in_work fell
 
@@ -91,7 +91,7 @@ class Connection {
   bool may_wait_for_bytes() const { return !ended_ && !timed_out_ && !leaving_; }
   void end();
 
-  static constexpr size_t kMostUnread = 64 << 10;   // bytes read ahead of the answer side; then the kernel holds the rest
+  static constexpr size_t kMostUnread = 64 << 10;   // bytes read ahead of the answer side; the kernel holds the rest
   static constexpr uint32_t kLingerMs = 2'000;      // for the other side to read our last words
 
   ConnectionHub& hub_;

@@ -1,8 +1,9 @@
-// One thread that waits for sockets, timers, signals and the ResumeQueue, and resumes the coroutines that wait for them.
-// The only door to Boost.Asio: its headers are in event_loop.cc alone.
+// One thread that waits for sockets, timers, signals and the ResumeQueue, and resumes the coroutines that wait for
+// them. The only door to Boost.Asio: its headers are in event_loop.cc alone.
 //
-// Everything here belongs to the loop's thread, except wake(). Each operation has at most one waiting coroutine; close() or
-// cancel() ends the waits with IoResult::failed, through the loop, so nobody is resumed from inside the call.
+// Everything here belongs to the loop's thread, except ResumeQueue::post(). Each operation has at most one waiting
+// coroutine; close() or cancel() ends the waits with IoResult::failed, through the loop, so nobody is resumed from
+// inside the call.
 #pragma once
 
 #include <coroutine>
@@ -84,8 +85,8 @@ class Socket {
 
 class Listener {
  public:
-  // port 0: any free one. send_buffer_bytes: what the kernel holds for a slow reader of a connection. Error: the name is no
-  // address here, or the port is taken.
+  // port 0: any free one. send_buffer_bytes: what the kernel holds for a slow reader of a connection. Error: the name
+  // is no address here, or the port is taken.
   static Result<Listener> listen(EventLoop& loop, const std::string& host, uint16_t port, uint32_t send_buffer_bytes);
   ~Listener();
   Listener(Listener&&) noexcept;

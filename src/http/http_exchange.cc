@@ -31,7 +31,8 @@ void HttpExchange::drop_body() {
 Task<void> HttpExchange::respond(HttpResponse response) {
   CHECK(!answered_, "one answer for a request");
   std::string bytes = write_response(response, connection_.keeps_alive(), unix_time_s());
-  if (request_.method == "HEAD") bytes.resize(bytes.size() - response.body.size());  // its length is told, its bytes are not sent
+  // The answer to HEAD tells the body's length and has none.
+  if (request_.method == "HEAD") bytes.resize(bytes.size() - response.body.size());
   const bool sent = co_await connection_.write_all(bytes);
   answered_ = sent;
 }

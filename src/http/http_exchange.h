@@ -5,9 +5,9 @@
 //            exchange.put_event(data);  co_await exchange.flush();  ...
 //            co_await exchange.end_events();
 //
-// The connection is read all the while, so a client that leaves is noticed at once (when_gone). A client that ends only its
-// sending side counts as gone too. What a slow reader has not taken waits in its producer: flush() comes back when the bytes are
-// with the kernel, so a stream holds at most what was put since.
+// The connection is read all the while, so a client that leaves is noticed at once (when_gone). A client that ends
+// only its sending side counts as gone too. What a slow reader has not taken waits in its producer: flush() comes
+// back when the bytes are with the kernel, so a stream holds at most what was put since.
 #pragma once
 
 #include <coroutine>

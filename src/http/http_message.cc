@@ -24,9 +24,9 @@ std::string http_date(int64_t unix_time) {
 }
 
 std::string head_lines(const HttpResponse& response, bool keep_alive, int64_t unix_time) {
-  std::string head = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nDate: {}\r\nConnection: {}\r\n", response.status,
-                                 reason_phrase(response.status), response.content_type, http_date(unix_time),
-                                 keep_alive ? "keep-alive" : "close");
+  std::string head = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nDate: {}\r\nConnection: {}\r\n",
+                                 response.status, reason_phrase(response.status), response.content_type,
+                                 http_date(unix_time), keep_alive ? "keep-alive" : "close");
   for (const HttpHeader& header : response.headers) head += header.name + ": " + header.value + "\r\n";
   return head;
 }

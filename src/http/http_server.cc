@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint32_t kSweepMs = 100;           // how exact the time limits are
 constexpr uint32_t kNoDescriptorMs = 50;     // before accept() is tried again when the system has no descriptor left
-constexpr uint32_t kRefusedInWords = 256;    // connections beyond the limit that are still told so; further ones just end
+constexpr uint32_t kRefusedInWords = 256;    // connections beyond the limit that are still told so; others just end
 
 }  // namespace
 
@@ -134,7 +134,8 @@ HttpServer::HttpServer(std::unique_ptr<State> state) : state_(std::move(state)) 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, Clock clock) {
   CHECK(options.handler && options.write_refusal, "an HTTP server needs a handler and words of refusal");
   auto loop = std::make_unique<EventLoop>();
-  ASSIGN_OR_RETURN(Listener listener, Listener::listen(*loop, options.host, options.port, options.limits.send_buffer_bytes));
+  const uint32_t send_buffer_bytes = options.limits.send_buffer_bytes;
+  ASSIGN_OR_RETURN(Listener listener, Listener::listen(*loop, options.host, options.port, send_buffer_bytes));
   auto state = std::make_unique<State>(std::move(options), std::move(listener), std::move(loop), clock);
   State* const io = state.get();
   start_detached(io->accept_connections());
@@ -146,9 +147,11 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options,
 HttpServer::~HttpServer() { end(); }
 
 void HttpServer::end() {
-  if (!state_->thread.joinable()) return;
-  start_detached(state_->stop_from_outside());
-  join();
+  if (state_->thread.joinable()) {
+    start_detached(state_->stop_from_outside());
+    join();
+  }
+  state_->loop->resume_queue().run();  // what was posted after the loop's end finds nothing left to do, and is gone
 }
 
 void HttpServer::join() {

@@ -1,5 +1,5 @@
-// HTTP/1.1 on one port and one I/O thread. Every request that is understood goes to the handler; every other one is answered
-// by what write_refusal makes of it, and its connection closed.
+// HTTP/1.1 on one port and one I/O thread. Every request that is understood goes to the handler; every other one is
+// answered by what write_refusal makes of it, and its connection closed.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ struct HttpServerOptions {
   uint16_t port = 0;                   // 0: any free one
   HttpLimits limits;
   HttpHandler handler;                 // I/O thread
-  std::function<HttpResponse(const HttpRefusal&)> write_refusal;
+  RefusalWriter write_refusal;
 };
 
 class HttpServer {
@@ -53,7 +53,8 @@ class HttpServer {
   uint32_t num_connections() const;
   uint64_t body_bytes_in_work() const;
 
-  // Any thread but the I/O thread. join() waits until the I/O thread has ended; end() makes it so, cutting what is in work.
+  // Any thread but the I/O thread. join() waits until the I/O thread has ended; end() makes it so, cutting what is in
+  // work.
   void join();
   void end();
 

@@ -1,11 +1,12 @@
 // Bytes -> one HttpRequest, by Boost.Beast's parser, with what Beast leaves open decided here. Knows no sockets.
 //
-// The header is given whole (header_end() says where it ends), the body piece by piece as it comes, so that a refusal is known
-// before the body is read, and however TCP cut the bytes.
+// The header is given whole (header_end() says where it ends), the body piece by piece as it comes, so that a refusal
+// is known before the body is read, and however TCP cut the bytes.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,9 @@ struct HttpRefusal {
   int status = 400;
   std::string message;
 };
+
+// A refusal in the server's own words.
+using RefusalWriter = std::function<HttpResponse(const HttpRefusal&)>;
 
 class RequestParser {
  public:

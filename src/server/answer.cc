@@ -121,7 +121,8 @@ Task<void> Answer::respond_events(HttpExchange& exchange, AnswerWriter writer) {
   co_await exchange.end_events();
 }
 
-// One choice's text, as it comes. While a write waits for a slow reader, the stream gathers: nothing is lost, nothing piles up.
+// One choice's text, as it comes. While a write waits for a slow reader, the stream gathers: nothing is lost, nothing
+// piles up.
 Task<void> Answer::pump(HttpExchange& exchange, const AnswerWriter& writer, uint32_t index) {
   bool ended = false;
   while (!ended && !exchange.client_gone()) {

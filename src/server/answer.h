@@ -1,5 +1,5 @@
-// One answer on its way: the streams of all its choices, and how they become one response, whole or as events. I/O thread.
-// Destroyed before its streams have ended (the client is gone, something failed) it cancels them.
+// One answer on its way: the streams of all its choices, and how they become one response, whole or as events. I/O
+// thread. Destroyed before its streams have ended (the client is gone, something failed) it cancels them.
 #pragma once
 
 #include <cstdint>

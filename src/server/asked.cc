@@ -11,14 +11,15 @@
 namespace slipstream {
 namespace {
 
-// Text that cannot fit, however it is cut into tokens, is refused before the work of cutting it: a token stands for at most
-// `longest` bytes, and a normaliser makes of 4 bytes at least one.
+// Text that cannot fit, however it is cut into tokens, is refused before the work of cutting it: a token stands for
+// at most `longest` bytes, and a normaliser makes of 4 bytes at least one.
 Status check_length(size_t text_bytes, const ServedModel& model, std::string_view param) {
   const uint64_t bytes_per_token = uint64_t{4} * std::max<uint32_t>(model.tokenizer->table().longest, 1);
   const uint64_t least_tokens = text_bytes / bytes_per_token;
   if (least_tokens < model.max_model_len) return ok_status();
-  Error error = invalid_param(param, "The prompt has {} bytes of text, which are at least {} tokens; this model's context holds {} tokens.",
-                              text_bytes, least_tokens, model.max_model_len);
+  Error error = invalid_param(
+      param, "The prompt has {} bytes of text, which are at least {} tokens; this model's context holds {} tokens.",
+      text_bytes, least_tokens, model.max_model_len);
   error.code = "context_length_exceeded";
   return error;
 }
@@ -38,7 +39,8 @@ Result<std::vector<TokenId>> encode_chat(const ChatRequest& request, const Serve
   size_t text_bytes = 0;
   for (const TextPiece& piece : *pieces) text_bytes += piece.text.size();
   RETURN_IF_ERROR(check_length(text_bytes, model, "messages"));
-  Result<std::vector<TokenId>> tokens = model.tokenizer->encode_pieces(*pieces, false);  // the template wrote what special tokens there are
+  // The template wrote what special tokens there are.
+  Result<std::vector<TokenId>> tokens = model.tokenizer->encode_pieces(*pieces, false);
   if (!tokens.ok()) return clients_fault(std::move(tokens).error(), "messages");
   return tokens;
 }
@@ -51,9 +53,10 @@ Result<std::vector<TokenId>> encode_text(const std::string& text, const ServedMo
 }
 
 Status check_vocabulary(const std::vector<TokenId>& tokens, const ServedModel& model) {
-  const auto wrong = std::find_if(tokens.begin(), tokens.end(), [&](TokenId token) { return token >= model.vocab_size; });
+  const auto wrong = std::ranges::find_if(tokens, [&](TokenId token) { return token >= model.vocab_size; });
   if (wrong == tokens.end()) return ok_status();
-  return invalid_param("prompt", "'prompt' has the token id {}; this model's vocabulary ends at {}.", *wrong, model.vocab_size - 1);
+  return invalid_param("prompt", "'prompt' has the token id {}; this model's vocabulary ends at {}.", *wrong,
+                       model.vocab_size - 1);
 }
 
 }  // namespace
@@ -61,7 +64,9 @@ Status check_vocabulary(const std::vector<TokenId>& tokens, const ServedModel& m
 Result<Asked> read_chat(std::string_view body, const ServedModel& model, std::string_view served_name) {
   ASSIGN_OR_RETURN(ChatRequest request, parse_chat_request(body));
   if (request.model != served_name) return unknown_model(request.model, served_name);
-  if (model.chat_template == nullptr) return invalid_param("messages", "This model has no chat template; use /v1/completions.");
+  if (model.chat_template == nullptr) {
+    return invalid_param("messages", "This model has no chat template; use /v1/completions.");
+  }
   Asked asked;
   asked.kind = AnswerKind::kChat;
   ASSIGN_OR_RETURN(std::vector<TokenId> tokens, encode_chat(request, model));

@@ -1,5 +1,5 @@
-// A request's body -> what is asked of the engine: prompts as tokens and checked numbers. Done on the text threads: parsing,
-// rendering and encoding a long prompt take too long for the I/O thread.
+// A request's body -> what is asked of the engine: prompts as tokens and checked numbers. Done on the text threads:
+// parsing, rendering and encoding a long prompt take too long for the I/O thread.
 #pragma once
 
 #include <string>

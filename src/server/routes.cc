@@ -26,7 +26,8 @@ constexpr Entry kRoutes[] = {
 RouteMatch match_route(std::string_view method, std::string_view path) {
   RouteMatch match;
   for (const Entry& entry : kRoutes) {
-    const bool here = entry.is_prefix ? path.size() > entry.path.size() && path.starts_with(entry.path) : path == entry.path;
+    const bool goes_on = path.size() > entry.path.size() && path.starts_with(entry.path);
+    const bool here = entry.is_prefix ? goes_on : path == entry.path;
     if (!here) continue;
     match.open = entry.open;
     if (entry.is_prefix) match.rest = path.substr(entry.path.size());

@@ -10,6 +10,21 @@
 #include "api/json_text.h"
 
 namespace slipstream {
+namespace {
+
+// One more while it lives.
+class Counted {
+ public:
+  explicit Counted(uint32_t& number) : number_(number) { ++number_; }
+  ~Counted() { --number_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  uint32_t& number_;
+};
+
+}  // namespace
 
 ServedApi::ServedApi(const ServerOptions& options, Clock clock)
     : served_model_name_(options.served_model_name),
@@ -47,9 +62,10 @@ Task<void> ServedApi::answer(HttpExchange& exchange) {
 }
 
 std::optional<Error> ServedApi::not_ready() const {
-  if (engine_ == nullptr) return Error{ErrorKind::kUnavailable, "The model is still loading; try again later.", {}, {}};
-  if (draining_) return Error{ErrorKind::kUnavailable, "The server is shutting down and takes no new requests.", {}, {}};
-  if (stalled()) return Error{ErrorKind::kUnavailable, "The engine does not get on; try again later.", {}, {}};
+  const auto unavailable = [](const char* why) { return Error{ErrorKind::kUnavailable, why, {}, {}}; };
+  if (engine_ == nullptr) return unavailable("The model is still loading; try again later.");
+  if (draining_) return unavailable("The server is shutting down and takes no new requests.");
+  if (stalled()) return unavailable("The engine does not get on; try again later.");
   return std::nullopt;
 }
 
@@ -76,10 +92,10 @@ Task<void> ServedApi::generate(HttpExchange& exchange, Result<Asked> asked) {
     const bool stream = asked->generation.stream;
     Result<std::unique_ptr<Answer>> answer = Answer::begin(std::move(*asked), *engine_, draws_, *reader_);
     if (answer.ok()) {
-      if (num_answers_++ == 0) busy_since_ns_ = clock_.now_ns();
+      if (num_answers_ == 0) busy_since_ns_ = clock_.now_ns();
+      const Counted in_work(num_answers_);
       if (stream) co_await (*answer)->respond_events(exchange, writer);
       else co_await (*answer)->respond_whole(exchange, writer);
-      --num_answers_;
       co_return;
     }
     refusal = std::move(answer).error();
@@ -95,7 +111,9 @@ HttpResponse ServedApi::page(const RouteMatch& match, const HttpRequest& request
       response.body = write_model_list(served_model_name_, created_, model_.max_model_len);
       return response;
     case Route::kModel:
-      if (match.rest != served_model_name_) return error_response(api_error(unknown_model(match.rest, served_model_name_)));
+      if (match.rest != served_model_name_) {
+        return error_response(api_error(unknown_model(match.rest, served_model_name_)));
+      }
       response.body = write_model(served_model_name_, created_, model_.max_model_len);
       return response;
     case Route::kVersion:
@@ -108,8 +126,9 @@ HttpResponse ServedApi::page(const RouteMatch& match, const HttpRequest& request
       response.body = R"({"status":"ready"})";
       return response;
     case Route::kWrongMethod:
-      response = error_response(api_error(405, fmt::format("{} is not a method of {}; {} is.", shortened(request.method),
-                                                           shortened(request.path), match.allow)));
+      response = error_response(api_error(405, fmt::format("{} is not a method of {}; {} is.",
+                                                           shortened(request.method), shortened(request.path),
+                                                           match.allow)));
       response.headers.push_back({"Allow", std::string(match.allow)});
       return response;
     default:

@@ -23,7 +23,8 @@ constexpr uint32_t kLastWordsMs = 2'000;  // for answers that were cut off to sa
 struct Server::State {
   State(const ServerOptions& its_options, Clock clock) : options(its_options), api(options, clock) {}
   ~State() {
-    if (http != nullptr) http->end();  // the last handler has ended; only then may the text threads go, and then the queue they post to
+    // First the last handler ends; only then may the text threads go, and then the queue they post to.
+    if (http != nullptr) http->end();
     text_threads.reset();
   }
 
@@ -60,7 +61,9 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options, Clock
   http.port = options.port;
   http.limits = options.limits;
   http.handler = [api = &state->api](HttpExchange& exchange) { return api->answer(exchange); };
-  http.write_refusal = [](const HttpRefusal& refusal) { return error_response(api_error(refusal.status, refusal.message)); };
+  http.write_refusal = [](const HttpRefusal& refusal) {
+    return error_response(api_error(refusal.status, refusal.message));
+  };
   ASSIGN_OR_RETURN(state->http, HttpServer::start(std::move(http), clock));
   state->text_threads = std::make_unique<TaskPool>(options.text_threads, state->http->resume_queue());
   return std::unique_ptr<Server>(new Server(std::move(state)));
