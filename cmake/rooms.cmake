@@ -1,8 +1,8 @@
 # add_room(NAME DEPS room... [LINK library...]): one floor plan entry = one directory src/NAME = one static library.
 #
-# Every src/NAME/*.cc is part of the room except main.cc and *_test.cc; the latter together form the test program NAME_test.
-# The include path is src/ for everybody; that a room includes only from the rooms it names is checked by tests/tidy, which
-# reads the list that write_floor_plan() leaves (build/PRESET/rooms.txt).
+# Every src/NAME/*.cc is part of the room except main.cc and *_test.cc; the latter together form the test program
+# NAME_test. The include path is src/ for everybody; that a room includes only from the rooms it names is checked by
+# tests/tidy, which reads the list that write_floor_plan() leaves (build/PRESET/rooms.txt).
 define_property(GLOBAL PROPERTY SLIPSTREAM_ROOMS BRIEF_DOCS "lines 'room: dep dep' for tests/tidy")
 
 function(add_room NAME)
@@ -27,7 +27,8 @@ function(add_room NAME)
   tests_wanted(${NAME} wanted)
   if(tests AND wanted)
     add_executable(${NAME}_test ${tests})
-    target_link_libraries(${NAME}_test PRIVATE ${NAME} ${ROOM_TEST_LINK} GTest::gtest GTest::gtest_main Threads::Threads)
+    target_link_libraries(${NAME}_test PRIVATE ${NAME} ${ROOM_TEST_LINK} GTest::gtest GTest::gtest_main
+                          Threads::Threads)
     target_compile_definitions(${NAME}_test PRIVATE SLIPSTREAM_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
     set(SLIPSTREAM_DISCOVER ON)
     discover_tests(${NAME}_test LABELS ${NAME})
@@ -42,13 +43,14 @@ function(tests_wanted NAME RESULT)
   endif()
 endfunction()
 
-# discover_tests(PROGRAM [property value...]): every TEST() of a GoogleTest program becomes one test of ctest. The target
-# test_programs builds what has been discovered, and nothing else.
+# discover_tests(PROGRAM [property value...]): every TEST() of a GoogleTest program becomes one test of ctest. The
+# target test_programs builds what has been discovered, and nothing else.
 add_custom_target(test_programs)
 function(discover_tests PROGRAM)
   if(SLIPSTREAM_DISCOVER)
     add_dependencies(test_programs ${PROGRAM})
-    gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" PROPERTIES TIMEOUT 900 ${ARGN} DISCOVERY_TIMEOUT 60)
+    gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" PROPERTIES TIMEOUT 900 ${ARGN}
+                         DISCOVERY_TIMEOUT 60)
   endif()
 endfunction()
 

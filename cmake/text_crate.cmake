@@ -1,7 +1,7 @@
 # The Rust crate in rust/ as an interface library `text_crate`, for room text alone.
 #
-# One target folder for all presets: the crate takes minutes and does not depend on them. Only the link steps wait for it (they name
-# its archive as a file); a target dependency would make every C++ source above room text wait too.
+# One target folder for all presets: the crate takes minutes and does not depend on them. Only the link steps wait for
+# it (they name its archive as a file); a target dependency would make every C++ source above room text wait too.
 find_program(CARGO_EXECUTABLE cargo HINTS $ENV{HOME}/.cargo/bin REQUIRED)
 
 set(TEXT_CRATE_TARGET ${CMAKE_SOURCE_DIR}/rust/target)

@@ -3,7 +3,8 @@
 import re
 
 _TOKENS = re.compile(
-    r"""(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<raw>R"(?P<mark>[^()\s\\]{0,16})\(.*?\)(?P=mark)")|(?P<string>"(?:\\.|[^"\\\n])*")"""
+    r"""(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<raw>R"(?P<mark>[^()\s\\]{0,16})\(.*?\)(?P=mark)")"""
+    r"""|(?P<string>"(?:\\.|[^"\\\n])*")"""
     r"""|(?P<digits>\b[0-9][0-9a-zA-Z_.']*)|(?P<char>'(?:\\[^']+|[^'\\\n])')""",
     re.DOTALL | re.VERBOSE,
 )
@@ -14,7 +15,7 @@ def _blank(text):
 
 
 def code_only(text):
-    """The same text, same lines and columns, with comments and the insides of strings blank; #include lines keep theirs."""
+    """The text, same lines and columns, with comments and the insides of strings blank; #include lines keep theirs."""
 
     def replace(match):
         if match.lastgroup == "digits" or match.group("digits"):

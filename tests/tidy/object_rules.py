@@ -8,7 +8,8 @@ import subprocess
 
 # libm differs from machine to machine and from version to version (ARCHITECTURE.md, one arithmetic).
 LIBM = re.compile(
-    r"(_ZGV\w+_|__)?(exp|exp2|exp10|expm1|log|log2|log10|log1p|pow|sin|cos|sincos|tan|sinh|cosh|tanh|asin|acos|atan|atan2|cbrt|erf)"
+    r"(_ZGV\w+_|__)?(exp|exp2|exp10|expm1|log|log2|log10|log1p|pow|sin|cos|sincos|tan|"
+    r"sinh|cosh|tanh|asin|acos|atan|atan2|cbrt|erf)"
     r"(f|l|f32x?|f64x?|f128)?(_finite)?"
 )
 WITHOUT_LIBM = {"kernels", "model", "sample"}
@@ -58,7 +59,9 @@ def check_objects(objects):
         symbols = item.symbols()
         if item.room in WITHOUT_LIBM:
             findings += [
-                f"{item.source}: imports {name} from libm" for kind, name in symbols if kind == "U" and LIBM.fullmatch(name)
+                f"{item.source}: imports {name} from libm"
+                for kind, name in symbols
+                if kind == "U" and LIBM.fullmatch(name)
             ]
         if item.is_wider_than_baseline():
             # The linker keeps one copy of an inline function for the whole program; it could be this one.
@@ -73,10 +76,23 @@ def check_objects(objects):
 
 
 def check_plain(item, symbols):
-    findings = [f"{item.source}: weak symbol {name}: another object's copy may have AVX" for kind, name in symbols if kind in "WVuw"]
-    findings += [f"{item.source}: uses {name}, which may have AVX" for kind, name in symbols if kind == "U" and name.startswith("_Z")]
-    listing = subprocess.run(["objdump", "-d", "--no-show-raw-insn", str(item.path)], capture_output=True, text=True, check=True)
-    wide = re.findall(r"^\s*[0-9a-f]+:\s+(v\w+|andn|bextr|blsi|blsmsk|blsr|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx|lzcnt|movbe)\b",
-                      listing.stdout, re.MULTILINE)
+    findings = [
+        f"{item.source}: weak symbol {name}: another object's copy may have AVX"
+        for kind, name in symbols
+        if kind in "WVuw"
+    ]
+    findings += [
+        f"{item.source}: uses {name}, which may have AVX"
+        for kind, name in symbols
+        if kind == "U" and name.startswith("_Z")
+    ]
+    listing = subprocess.run(
+        ["objdump", "-d", "--no-show-raw-insn", str(item.path)], capture_output=True, text=True, check=True
+    )
+    wide = re.findall(
+        r"^\s*[0-9a-f]+:\s+(v\w+|andn|bextr|blsi|blsmsk|blsr|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx|lzcnt|movbe)\b",
+        listing.stdout,
+        re.MULTILINE,
+    )
     findings += [f"{item.source}: has the instruction {name}" for name in sorted(set(wide))]
     return findings

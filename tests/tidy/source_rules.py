@@ -7,6 +7,7 @@ import cpp_text
 
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 70
+MAX_COLUMNS = 120
 SOURCE_SUFFIXES = {".cc", ".h", ".rs", ".py", ".cmake", ".sh"}
 CPP_SUFFIXES = {".cc", ".h"}
 
@@ -14,7 +15,9 @@ CPP_SUFFIXES = {".cc", ".h"}
 def project_files(root):
     """Paths of everything that is, or is about to be, in the repository, as text."""
     listed = subprocess.run(
-        ["git", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard", "-z"], capture_output=True, check=False
+        ["git", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        capture_output=True,
+        check=False,
     )
     if listed.returncode == 0:
         names = [name for name in listed.stdout.decode().split("\0") if name]
@@ -71,7 +74,7 @@ def _at(name, text, place, message):
     return f"{name}:{text.count(chr(10), 0, place) + 1}: {message}"
 
 
-# -- floors -------------------------------------------------------------------------------------------------------------
+# -- floors --------------------------------------------------------------------------------------------------
 
 # Third-party headers and who may know them; tests may know all. JSON is for api, app and the readers of config files.
 LIBRARIES = [
@@ -93,7 +96,14 @@ def check_includes(name, code, plan):
             target = ours.split("/")[0] if "/" in ours else None
             allowed = plan.get(room, set()) | {room}
             if target not in allowed:
-                findings.append(_at(name, code, match.start(), f'#include "{ours}": {room} may include from {", ".join(sorted(allowed))}'))
+                findings.append(
+                    _at(
+                        name,
+                        code,
+                        match.start(),
+                        f'#include "{ours}": {room} may include from {", ".join(sorted(allowed))}',
+                    )
+                )
         if library is not None and not is_test(name):
             for pattern, where, exceptions in LIBRARIES:
                 if re.match(pattern, library) and not re.match(where, name) and name not in exceptions:
@@ -101,7 +111,7 @@ def check_includes(name, code, plan):
     return findings
 
 
-# -- bans ---------------------------------------------------------------------------------------------------------------
+# -- bans ----------------------------------------------------------------------------------------------------
 
 # (what, pattern in code without comments and strings, where it is allowed, also in tests?)
 BANS = [
@@ -115,7 +125,12 @@ BANS = [
     ("raw delete", r"(?<!= )(?<!operator )\bdelete\b", "(?!)", False),
     ("using namespace", r"\busing\s+namespace\b", "(?!)", True),
     ("std::function", r"\bstd::function\b", "src/(?!kernels/|model/)", False),
-    ("#if: no second backend yet, no platforms", r"(?m)^[ \t]*#[ \t]*(if|ifdef|ifndef)\b(?![ \t]+__cplusplus)", "src/kernels/", False),
+    (
+        "#if: no second backend yet, no platforms",
+        r"(?m)^[ \t]*#[ \t]*(if|ifdef|ifndef)\b(?![ \t]+__cplusplus)",
+        "src/kernels/",
+        False,
+    ),
 ]
 # (file, what): why it may.
 EXCEPTIONS = {
@@ -134,7 +149,7 @@ def check_bans(name, code):
     return findings
 
 
-# -- sizes --------------------------------------------------------------------------------------------------------------
+# -- sizes ---------------------------------------------------------------------------------------------------
 
 
 def check_sizes(name, text):
@@ -142,6 +157,12 @@ def check_sizes(name, text):
     num_lines = text.count("\n") + (not text.endswith("\n"))
     if suffix(name) in SOURCE_SUFFIXES and num_lines > MAX_FILE_LINES:
         findings.append(f"{name}: {num_lines} lines, at most {MAX_FILE_LINES}")
+    if suffix(name) in SOURCE_SUFFIXES:
+        findings += [
+            f"{name}:{number}: {len(line)} columns, at most {MAX_COLUMNS}"
+            for number, line in enumerate(text.split("\n"), 1)
+            if len(line) > MAX_COLUMNS
+        ]
     if suffix(name) in CPP_SUFFIXES | {".rs"}:
         blocks = cpp_text.functions(text)
     elif suffix(name) == ".py":
@@ -150,7 +171,9 @@ def check_sizes(name, text):
         blocks = []
     for line, length, header in blocks:
         if length > MAX_FUNCTION_LINES:
-            findings.append(f"{name}:{line}: {length} lines, at most {MAX_FUNCTION_LINES} in a function: {header[-60:]}")
+            findings.append(
+                f"{name}:{line}: {length} lines, at most {MAX_FUNCTION_LINES} in a function: {header[-60:]}"
+            )
     return findings
 
 
@@ -159,10 +182,14 @@ def python_functions(text):
 
     tree = ast.parse(text)
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return [(node.lineno, node.end_lineno - node.lineno + 1, node.name) for node in ast.walk(tree) if isinstance(node, kinds)]
+    return [
+        (node.lineno, node.end_lineno - node.lineno + 1, node.name)
+        for node in ast.walk(tree)
+        if isinstance(node, kinds)
+    ]
 
 
-# -- leftovers ----------------------------------------------------------------------------------------------------------
+# -- leftovers -----------------------------------------------------------------------------------------------
 
 # Written in pieces, so that this file does not find itself.
 _FOLDERS = "|".join(["wo" + "rk", "ho" + "me", "ro" + "ot", "farm"])
@@ -170,8 +197,18 @@ LEFTOVERS = [
     ("a path of one machine", re.compile(rf"(?<![\w.\-/~}}])/({_FOLDERS})/\w")),
     (
         "a registry's host",
-        re.compile("|".join(["pypi" + r"\.org", "python" + r"hosted\.org", r"(static|index)\.crates" + r"\.io", "deb" + r"\.debian\.org",
-                             "registry" + r"\.npmjs\.org", "proxy" + r"\.golang\.org"])),
+        re.compile(
+            "|".join(
+                [
+                    "pypi" + r"\.org",
+                    "python" + r"hosted\.org",
+                    r"(static|index)\.crates" + r"\.io",
+                    "deb" + r"\.debian\.org",
+                    "registry" + r"\.npmjs\.org",
+                    "proxy" + r"\.golang\.org",
+                ]
+            )
+        ),
     ),
     ("TO" + "DO without a name", re.compile(r"\bTO" + r"DO\b(?!\([a-z])")),
     ("a conflict mark", re.compile(r"(?m)^(<{7}|>{7}) ")),

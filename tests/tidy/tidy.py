@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The house rules that a script can check (ARCHITECTURE.md, HACKING.md). Exit 1 and one line for each thing that breaks one.
+"""The house rules that a script can check (HACKING.md). Exit 1, and a line for each thing that breaks one.
 
     python3 tests/tidy/tidy.py SOURCE_FOLDER BUILD_FOLDER
 

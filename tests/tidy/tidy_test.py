@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """That tidy finds what it is there to find: each rule is given a mistake, planted in an otherwise clean project.
 
-    python3 tests/tidy/tidy_test.py COMPILER
+python3 tests/tidy/tidy_test.py COMPILER
 """
 
 import json
@@ -15,7 +15,14 @@ import cpp_text
 import object_rules
 import source_rules
 
-PLAN = {"base": set(), "kernels": {"base"}, "model": {"kernels", "base"}, "engine": {"model", "base"}, "api": {"base"}, "app": {"engine", "base"}}
+PLAN = {
+    "base": set(),
+    "kernels": {"base"},
+    "model": {"kernels", "base"},
+    "engine": {"model", "base"},
+    "api": {"base"},
+    "app": {"engine", "base"},
+}
 COMPILER = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "c++"
 
 
@@ -34,12 +41,19 @@ class SourceRules(unittest.TestCase):
         self.assertEqual(findings(name, text), [])
 
     def test_a_clean_file_is_clean(self):
-        self.clean("src/engine/engine.cc", '#include "engine/engine.h"\n#include "model/executor.h"\n#include <vector>\nint f() { return 1; }\n')
+        self.clean(
+            "src/engine/engine.cc",
+            '#include "engine/engine.h"\n#include "model/executor.h"\n#include <vector>\nint f() { return 1; }\n',
+        )
 
     def test_includes_point_down(self):
-        self.found("src/model/decoder.cc", '#include "engine/engine.h"\n', "model may include from base, kernels, model")
+        self.found(
+            "src/model/decoder.cc", '#include "engine/engine.h"\n', "model may include from base, kernels, model"
+        )
         self.found("src/kernels/avx2.cc", '#include "model/weights.h"\n', "kernels may include from")
-        self.found("src/engine/engine.cc", '  #  include "kernels/kernels.h"\n', "engine may include from")  # not named, though below
+        self.found(
+            "src/engine/engine.cc", '  #  include "kernels/kernels.h"\n', "engine may include from"
+        )  # not named, though below
         self.found("src/engine/engine.cc", '#include "engine.h"\n', "engine may include from")
         self.clean("tests/golden/x_test.cc", '#include "engine/engine.h"\n#include "here.h"\n')
 
@@ -99,15 +113,26 @@ class SourceRules(unittest.TestCase):
         self.found("rust/src/a.rs", "// x\n" * 601, "601 lines")
         self.found("tools/a.py", "x = 1\n" * 601, "601 lines")
 
+    def test_long_lines(self):
+        self.clean("src/engine/a.cc", "int x;" + " " * 103 + "int y; // ä\n")
+        self.found("src/engine/a.cc", "int x;" + " " * 104 + "int y; // ä\n", "121 columns, at most 120")
+
     def test_long_functions(self):
         def body(lines):
             return "  x += 1;\n" * lines
 
-        for header in ["int f(int x)", "Result<A<B>> Engine::State::f(const std::vector<int>& x) const", "TEST(Engine, says)",
-                       "bool operator==(const A& a)", "A::A(int x) : x_(x), y_{3}"]:
+        for header in [
+            "int f(int x)",
+            "Result<A<B>> Engine::State::f(const std::vector<int>& x) const",
+            "TEST(Engine, says)",
+            "bool operator==(const A& a)",
+            "A::A(int x) : x_(x), y_{3}",
+        ]:
             with self.subTest(header=header):
                 self.clean("src/engine/a.cc", f"namespace s {{\n\n{header} {{\n{body(68)}}}\n}}\n")
-                self.found("src/engine/a.cc", f"namespace s {{\n\n{header} {{\n{body(69)}}}\n}}\n", "71 lines, at most 70")
+                self.found(
+                    "src/engine/a.cc", f"namespace s {{\n\n{header} {{\n{body(69)}}}\n}}\n", "71 lines, at most 70"
+                )
         self.found("src/engine/a.h", f"class A {{\n  int f() {{\n{body(69)}  }}\n}};\n", "71 lines")
         # A lambda counts to the function that holds it.
         self.found("src/engine/a.cc", f"int f() {{\n  g([] {{\n{body(70)}  }});\n}}\n", "74 lines")
@@ -159,16 +184,21 @@ class ObjectRules(unittest.TestCase):
             return object_rules.check_objects(objects)
 
     def test_libm_is_not_for_kernels_model_and_sample(self):
-        text = "#include <cmath>\ndouble f(double x) { return std::exp(x) + std::sin(x); }\nfloat g(float x) { return powf(x, x); }\n"
+        text = "#include <cmath>\ndouble f(double x) { return std::exp(x) + std::sin(x); }\n"
+        text += "float g(float x) { return powf(x, x); }\n"
         for room in ["kernels", "model", "sample"]:
             lines = self.findings({f"src/{room}/a.cc": (text, ["-O1"])})
             self.assertEqual(sorted(line.split()[2] for line in lines), ["exp", "powf", "sin"])
-        self.assertEqual(self.findings({"src/engine/a.cc": (text, ["-O1"]), "src/model/a_test.cc": (text, ["-O1"])}), [])
+        self.assertEqual(
+            self.findings({"src/engine/a.cc": (text, ["-O1"]), "src/model/a_test.cc": (text, ["-O1"])}), []
+        )
         harmless = "#include <cmath>\nvoid expand(); double f(double x) { expand(); return std::sqrt(x); }\n"
         self.assertEqual(self.findings({"src/model/a.cc": (harmless, ["-O1"])}), [])
 
     def test_wider_instruction_sets_define_nothing_weak(self):
-        text = "inline __attribute__((noinline)) int twice(int x) { return 2 * x; }\nint f(int x) { return twice(x); }\n"
+        text = (
+            "inline __attribute__((noinline)) int twice(int x) { return 2 * x; }\nint f(int x) { return twice(x); }\n"
+        )
         for flags in [["-mavx512f"], ["-march=x86-64-v4"], ["-march=x86-64-v3", "-march=icelake-server"]]:
             lines = self.findings({"src/kernels/a.cc": (text, flags)})
             self.assertEqual(len(lines), 1, lines)
@@ -181,7 +211,9 @@ class ObjectRules(unittest.TestCase):
         text = "float f(const float* x) { float s = 0; for (int i = 0; i < 64; ++i) s += x[i] * x[i]; return s; }\n"
         lines = self.findings({"src/app/cpu_check.cc": (text, ["-O3", "-march=x86-64-v3"])})
         self.assertTrue(lines and all("has the instruction v" in line for line in lines), lines)
-        self.assertEqual(self.findings({"src/app/cpu_check.cc": (text, ["-O3", "-march=x86-64-v3", "-march=x86-64"])}), [])
+        self.assertEqual(
+            self.findings({"src/app/cpu_check.cc": (text, ["-O3", "-march=x86-64-v3", "-march=x86-64"])}), []
+        )
         weak = "inline __attribute__((noinline)) int g() { return 1; }\nint f() { return g(); }\n"
         self.assertEqual(len(self.findings({"src/app/cpu_check.cc": (weak, [])})), 1)
 
