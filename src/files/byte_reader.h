@@ -1,5 +1,5 @@
-// Walks through bytes from a file, never past their end: after a read that did not fit, ok() is false and every read gives
-// zeros or nothing.
+// Walks through bytes from a file, never past their end: after a read that did not fit, ok() is false and every read
+// gives zeros or nothing.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What a file of a checkpoint may claim before it is refused. Every limit of files/ stands here; each is far above any real
-// checkpoint and low enough that a hostile file costs neither much memory nor much time.
+// What a file of a checkpoint may claim before it is refused. Every limit of files/ stands here; each is far above
+// any real checkpoint and low enough that a hostile file costs neither much memory nor much time.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ inline constexpr uint32_t kMaxNameBytes = 1024;
 inline constexpr uint32_t kMaxJsonDepth = 64;
 inline constexpr uint64_t kMaxConfigBytes = 4ull << 20;
 
-// GGUF. Strings: a chat template has some 10 KB. Arrays: 262,144 tokens is the largest vocabulary today; four such arrays
-// (tokens, scores, types, merges) make a file's metadata.
+// GGUF. Strings: a chat template has some 10 KB. Arrays: 262,144 tokens is the largest vocabulary today; four such
+// arrays (tokens, scores, types, merges) make a file's metadata.
 inline constexpr uint64_t kMaxMetadataKeys = 65'536;
 inline constexpr uint64_t kMaxKeyBytes = 65'535;  // the format's own
 inline constexpr uint64_t kMaxStringBytes = 16ull << 20;

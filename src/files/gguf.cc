@@ -2,7 +2,8 @@
 //
 //   | "GGUF" | u32 version 3 | u64 tensors | u64 keys | keys and values | tensor infos | padding | data |
 //
-// A tensor info: name, u32 dimensions, u64 of each (innermost first), u32 type, u64 offset in data (a multiple of the alignment).
+// A tensor info: name, u32 dimensions, u64 of each (innermost first), u32 type, u64 offset in data (a multiple of the
+// alignment).
 #include "files/gguf.h"
 
 #include <algorithm>
@@ -22,8 +23,8 @@ namespace slipstream {
 namespace {
 
 constexpr uint32_t kVersion = 3;
-constexpr uint64_t kLeastKeyBytes = 8 + 4 + 1;              // an empty key and a bool
-constexpr uint64_t kLeastTensorBytes = 8 + 4 + 8 + 4 + 8;   // an empty name and one dimension
+constexpr uint64_t kLeastKeyBytes = 8 + 4 + 1;             // an empty key and a bool
+constexpr uint64_t kLeastTensorBytes = 8 + 4 + 8 + 4 + 8;  // an empty name and one dimension
 
 // ggml's types by number. Those without a DType are not read yet, or are no more in use.
 struct GgmlType {
@@ -31,13 +32,46 @@ struct GgmlType {
   std::optional<DType> dtype;
 };
 constexpr std::array<GgmlType, 40> kGgmlTypes = {{
-    {"F32", DType::kF32}, {"F16", DType::kF16}, {"Q4_0", {}},    {"Q4_1", DType::kQ4_1}, {"Q4_2", {}},     {"Q4_3", {}},
-    {"Q5_0", {}},         {"Q5_1", {}},         {"Q8_0", DType::kQ8_0}, {"Q8_1", {}},    {"Q2_K", {}},     {"Q3_K", {}},
-    {"Q4_K", {}},         {"Q5_K", {}},         {"Q6_K", {}},    {"Q8_K", {}},           {"IQ2_XXS", {}},  {"IQ2_XS", {}},
-    {"IQ3_XXS", {}},      {"IQ1_S", {}},        {"IQ4_NL", {}},  {"IQ3_S", {}},          {"IQ2_S", {}},    {"IQ4_XS", {}},
-    {"I8", {}},           {"I16", {}},          {"I32", {}},     {"I64", {}},            {"F64", {}},      {"IQ1_M", {}},
-    {"BF16", {}},         {"Q4_0_4_4", {}},     {"Q4_0_4_8", {}}, {"Q4_0_8_8", {}},      {"TQ1_0", {}},    {"TQ2_0", {}},
-    {"IQ4_NL_4_4", {}},   {"IQ4_NL_4_8", {}},   {"IQ4_NL_8_8", {}}, {"MXFP4", {}},
+    {"F32", DType::kF32},
+    {"F16", DType::kF16},
+    {"Q4_0", {}},
+    {"Q4_1", DType::kQ4_1},
+    {"Q4_2", {}},
+    {"Q4_3", {}},
+    {"Q5_0", {}},
+    {"Q5_1", {}},
+    {"Q8_0", DType::kQ8_0},
+    {"Q8_1", {}},
+    {"Q2_K", {}},
+    {"Q3_K", {}},
+    {"Q4_K", {}},
+    {"Q5_K", {}},
+    {"Q6_K", {}},
+    {"Q8_K", {}},
+    {"IQ2_XXS", {}},
+    {"IQ2_XS", {}},
+    {"IQ3_XXS", {}},
+    {"IQ1_S", {}},
+    {"IQ4_NL", {}},
+    {"IQ3_S", {}},
+    {"IQ2_S", {}},
+    {"IQ4_XS", {}},
+    {"I8", {}},
+    {"I16", {}},
+    {"I32", {}},
+    {"I64", {}},
+    {"F64", {}},
+    {"IQ1_M", {}},
+    {"BF16", {}},
+    {"Q4_0_4_4", {}},
+    {"Q4_0_4_8", {}},
+    {"Q4_0_8_8", {}},
+    {"TQ1_0", {}},
+    {"TQ2_0", {}},
+    {"IQ4_NL_4_4", {}},
+    {"IQ4_NL_4_8", {}},
+    {"IQ4_NL_8_8", {}},
+    {"MXFP4", {}},
 }};
 
 struct Header {
@@ -54,12 +88,12 @@ Result<Header> read_header(ByteReader& reader) {
   if (version == __builtin_bswap32(kVersion)) return invalid("is big-endian, which is not read");
   if (version != kVersion) return invalid("is GGUF version {}, expected {}", version, kVersion);
   if (header.num_keys > file_limits::kMaxMetadataKeys || header.num_keys > reader.left() / kLeastKeyBytes) {
-    return invalid("says it has {} metadata keys; {} bytes follow and at most {} keys are read", header.num_keys, reader.left(),
-                   file_limits::kMaxMetadataKeys);
+    return invalid("says it has {} metadata keys; {} bytes follow and at most {} keys are read", header.num_keys,
+                   reader.left(), file_limits::kMaxMetadataKeys);
   }
   if (header.num_tensors > file_limits::kMaxTensors || header.num_tensors > reader.left() / kLeastTensorBytes) {
-    return invalid("says it has {} tensors; {} bytes follow and at most {} tensors are read", header.num_tensors, reader.left(),
-                   file_limits::kMaxTensors);
+    return invalid("says it has {} tensors; {} bytes follow and at most {} tensors are read", header.num_tensors,
+                   reader.left(), file_limits::kMaxTensors);
   }
   return header;
 }
@@ -75,18 +109,20 @@ Result<uint64_t> read_alignment(const GgufMetadata& metadata) {
 }
 
 struct TensorInfo {
-  Tensor tensor;         // its bytes are not known yet
-  uint64_t offset = 0;   // in the data
+  Tensor tensor;        // its bytes are not known yet
+  uint64_t offset = 0;  // in the data
 };
 
 Result<TensorInfo> read_tensor_info(ByteReader& reader, uint64_t index) {
-  ASSIGN_OR_RETURN(const std::string_view name, read_gguf_string(reader, file_limits::kMaxNameBytes, fmt::format("the name of tensor {}", index)));
+  ASSIGN_OR_RETURN(const std::string_view name,
+                   read_gguf_string(reader, file_limits::kMaxNameBytes, fmt::format("the name of tensor {}", index)));
   if (name.empty()) return invalid("tensor {} has no name", index);
   TensorInfo info;
   info.tensor.name = name;
   const auto num_dimensions = reader.read<uint32_t>();
   if (num_dimensions == 0 || num_dimensions > file_limits::kMaxGgufDimensions) {
-    return invalid("tensor {} has {} dimensions, expected 1 to {}", in_quotes(name), num_dimensions, file_limits::kMaxGgufDimensions);
+    return invalid("tensor {} has {} dimensions, expected 1 to {}", in_quotes(name), num_dimensions,
+                   file_limits::kMaxGgufDimensions);
   }
   for (uint32_t i = 0; i < num_dimensions; ++i) info.tensor.shape.push_back(reader.read<uint64_t>());
   std::reverse(info.tensor.shape.begin(), info.tensor.shape.end());
@@ -106,9 +142,11 @@ Status place_tensor(TensorInfo& info, std::span<const std::byte> data, uint64_t 
   auto bytes = tensor_bytes(tensor.dtype, tensor.shape);
   if (!bytes.ok()) return std::move(bytes).error();
   if (*bytes == 0) return invalid("shape {} has a dimension of 0", tensor.shape_text());
-  if (info.offset % alignment != 0) return invalid("offset {} is no multiple of the alignment {}", info.offset, alignment);
+  if (info.offset % alignment != 0)
+    return invalid("offset {} is no multiple of the alignment {}", info.offset, alignment);
   if (info.offset > data.size() || *bytes > data.size() - info.offset) {
-    return invalid("{} bytes at offset {} end beyond the file's {} data bytes; is it cut off?", *bytes, info.offset, data.size());
+    return invalid("{} bytes at offset {} end beyond the file's {} data bytes; is it cut off?", *bytes, info.offset,
+                   data.size());
   }
   info.tensor.bytes = data.subspan(info.offset, *bytes);
   return ok_status();

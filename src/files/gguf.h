@@ -1,4 +1,5 @@
-// One GGUF file (version 3): its metadata and its tensors, checked. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+// One GGUF file (version 3): its metadata and its tensors, checked.
+// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 #pragma once
 
 #include <cstdint>

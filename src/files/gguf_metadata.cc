@@ -34,7 +34,8 @@ class MetadataReader {
 
   Result<GgufValue> read_scalar(ValueType type) {
     if (type == ValueType::kString) {
-      ASSIGN_OR_RETURN(const std::string_view text, read_gguf_string(reader_, file_limits::kMaxStringBytes, "the string"));
+      ASSIGN_OR_RETURN(const std::string_view text,
+                       read_gguf_string(reader_, file_limits::kMaxStringBytes, "the string"));
       return GgufValue(std::string(text));
     }
     if (type == ValueType::kBool) {
@@ -61,7 +62,8 @@ class MetadataReader {
     if (!reader_.ok()) return cut_off();
     if (type == ValueType::kArray) return invalid("is an array of arrays, which is not read");
     if (count > file_limits::kMaxArrayValues - num_array_values_) {
-      return invalid("is an array of {} values, expected at most {} in all arrays together", count, file_limits::kMaxArrayValues);
+      return invalid("is an array of {} values, expected at most {} in all arrays together", count,
+                     file_limits::kMaxArrayValues);
     }
     // So that what is reserved is never more than a few times what the file really holds.
     if (count > reader_.left() / kLeastBytes[static_cast<uint32_t>(type)]) {
@@ -91,7 +93,8 @@ class MetadataReader {
     std::vector<std::string> values;
     values.reserve(count);
     for (uint64_t i = 0; i < count; ++i) {
-      ASSIGN_OR_RETURN(const std::string_view text, read_gguf_string(reader_, file_limits::kMaxStringBytes, "a string of the array"));
+      ASSIGN_OR_RETURN(const std::string_view text,
+                       read_gguf_string(reader_, file_limits::kMaxStringBytes, "a string of the array"));
       values.emplace_back(text);
     }
     return GgufValue(std::move(values));
@@ -99,9 +102,12 @@ class MetadataReader {
 
   static bool is_float(ValueType type) { return type == ValueType::kF32 || type == ValueType::kF64; }
   static bool is_unsigned(ValueType type) {
-    return type == ValueType::kU8 || type == ValueType::kU16 || type == ValueType::kU32 || type == ValueType::kU64 || type == ValueType::kBool;
+    return type == ValueType::kU8 || type == ValueType::kU16 || type == ValueType::kU32 || type == ValueType::kU64 ||
+           type == ValueType::kBool;
   }
-  double read_float(ValueType type) { return type == ValueType::kF32 ? static_cast<double>(reader_.read<float>()) : reader_.read<double>(); }
+  double read_float(ValueType type) {
+    return type == ValueType::kF32 ? static_cast<double>(reader_.read<float>()) : reader_.read<double>();
+  }
   uint64_t read_unsigned(ValueType type) {
     switch (type) {
       case ValueType::kU16: return reader_.read<uint16_t>();
@@ -124,7 +130,9 @@ class MetadataReader {
   uint64_t num_array_values_ = 0;
 };
 
-Error wrong_type(std::string_view key, const char* expected) { return invalid("metadata key {} is not {}", in_quotes(key), expected); }
+Error wrong_type(std::string_view key, const char* expected) {
+  return invalid("metadata key {} is not {}", in_quotes(key), expected);
+}
 Error no_key(std::string_view key) { return invalid("metadata key {} is missing", in_quotes(key)); }
 
 }  // namespace
@@ -142,12 +150,14 @@ Result<GgufMetadata> read_gguf_metadata(ByteReader& reader, uint64_t num_keys) {
   GgufMetadata metadata;
   MetadataReader values(reader);
   for (uint64_t i = 0; i < num_keys; ++i) {
-    ASSIGN_OR_RETURN(const std::string_view key, read_gguf_string(reader, file_limits::kMaxKeyBytes, fmt::format("metadata key {}", i)));
+    ASSIGN_OR_RETURN(const std::string_view key,
+                     read_gguf_string(reader, file_limits::kMaxKeyBytes, fmt::format("metadata key {}", i)));
     auto value = values.read_value();
     if (!value.ok()) {
       return invalid("metadata key {} {}", in_quotes(key), value.error().message);
     }
-    if (!metadata.values.emplace(key, std::move(value).value()).second) return invalid("metadata key {} is there twice", in_quotes(key));
+    if (!metadata.values.emplace(key, std::move(value).value()).second)
+      return invalid("metadata key {} is there twice", in_quotes(key));
   }
   return metadata;
 }
@@ -161,7 +171,8 @@ Result<uint64_t> GgufMetadata::get_uint(std::string_view key) const {
   const GgufValue* value = find(key);
   if (value == nullptr) return no_key(key);
   if (const auto* number = std::get_if<uint64_t>(value)) return *number;
-  if (const auto* number = std::get_if<int64_t>(value); number != nullptr && *number >= 0) return static_cast<uint64_t>(*number);
+  if (const auto* number = std::get_if<int64_t>(value); number != nullptr && *number >= 0)
+    return static_cast<uint64_t>(*number);
   return wrong_type(key, "a whole number from 0 on");
 }
 

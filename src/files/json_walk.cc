@@ -24,7 +24,9 @@ class Walker {
 
   bool null() { return visit({Kind::kOther, depth_, {}, 0}); }
   bool boolean(bool) { return visit({Kind::kOther, depth_, {}, 0}); }
-  bool number_integer(number_integer_t) { return visit({Kind::kOther, depth_, {}, 0}); }  // only negative ones come here
+  bool number_integer(number_integer_t) {
+    return visit({Kind::kOther, depth_, {}, 0});
+  }  // only negative ones come here
   bool number_unsigned(number_unsigned_t number) { return visit({Kind::kUnsigned, depth_, {}, number}); }
   bool number_float(number_float_t, const string_t&) { return visit({Kind::kOther, depth_, {}, 0}); }
   bool string(string_t& text) { return visit({Kind::kString, depth_, text, 0}); }

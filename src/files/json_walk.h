@@ -1,4 +1,5 @@
-// Reads JSON as a row of events, in one pass and without building a tree: hostile text costs no memory beyond its own size.
+// Reads JSON as a row of events, in one pass and without building a tree: hostile text costs no memory beyond its own
+// size.
 #pragma once
 
 #include <cstdint>

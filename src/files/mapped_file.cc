@@ -74,7 +74,8 @@ void MappedFile::release(std::span<const std::byte> part, bool drop_cache) const
   const size_t whole_begin = (begin + kPage - 1) / kPage * kPage;
   const size_t whole_end = end == bytes_.size() ? end : end / kPage * kPage;
   if (drop_cache && whole_begin < whole_end) {
-    posix_fadvise(fd_, static_cast<off_t>(whole_begin), static_cast<off_t>(whole_end - whole_begin), POSIX_FADV_DONTNEED);
+    posix_fadvise(fd_, static_cast<off_t>(whole_begin), static_cast<off_t>(whole_end - whole_begin),
+                  POSIX_FADV_DONTNEED);
   }
 }
 

@@ -23,8 +23,8 @@ constexpr std::string_view kIndexName = "model.safetensors.index.json";
 constexpr std::string_view kSingleName = "model.safetensors";
 
 std::optional<DType> dtype_from_name(std::string_view name) {
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBf16, DType::kU32, DType::kI32, DType::kU8, DType::kI8, DType::kI64,
-                            DType::kF64, DType::kBool}) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBf16, DType::kU32, DType::kI32, DType::kU8, DType::kI8,
+                            DType::kI64, DType::kF64, DType::kBool}) {
     if (dtype_name(dtype) == name) return dtype;
   }
   return std::nullopt;
@@ -38,10 +38,12 @@ Result<Tensor> tensor_of(HeaderEntry&& entry, std::span<const std::byte> data, c
   const uint64_t end = entry.data_offsets[1];
   if (begin > end) return invalid("data_offsets [{}, {}] end before they begin", begin, end);
   if (end > data.size()) {
-    return invalid("data_offsets [{}, {}] end beyond the file's {} data bytes; is it cut off?", begin, end, data.size());
+    return invalid("data_offsets [{}, {}] end beyond the file's {} data bytes; is it cut off?", begin, end,
+                   data.size());
   }
   if (end - begin != expected) {
-    return invalid("data_offsets hold {} bytes, expected {} for {} {}", end - begin, expected, entry.dtype, shape_text(entry.shape));
+    return invalid("data_offsets hold {} bytes, expected {} for {} {}", end - begin, expected, entry.dtype,
+                   shape_text(entry.shape));
   }
   return Tensor{std::move(entry.name), *dtype, std::move(entry.shape), data.subspan(begin, end - begin), file};
 }
@@ -55,7 +57,8 @@ Status add_tensors(const MappedFile& file, std::vector<Tensor>& tensors) {
     return invalid("says its header has {} bytes, expected at most {}", header_bytes, file_limits::kMaxHeaderBytes);
   }
   if (header_bytes > bytes.size() - sizeof header_bytes) {
-    return invalid("says its header has {} bytes, but only {} follow; is it cut off?", header_bytes, bytes.size() - sizeof header_bytes);
+    return invalid("says its header has {} bytes, but only {} follow; is it cut off?", header_bytes,
+                   bytes.size() - sizeof header_bytes);
   }
   const auto header = bytes.subspan(sizeof header_bytes, header_bytes);
   auto entries = parse_safetensors_header({reinterpret_cast<const char*>(header.data()), header.size()});
@@ -74,7 +77,8 @@ Status add_tensors(const MappedFile& file, std::vector<Tensor>& tensors) {
 using WeightMap = std::vector<std::pair<std::string, std::string>>;
 
 Result<WeightMap> read_index(const std::string& folder) {
-  ASSIGN_OR_RETURN(const std::string text, read_text_file(folder + "/" + std::string(kIndexName), file_limits::kMaxIndexBytes));
+  ASSIGN_OR_RETURN(const std::string text,
+                   read_text_file(folder + "/" + std::string(kIndexName), file_limits::kMaxIndexBytes));
   auto map = parse_safetensors_index(text);
   if (!map.ok()) return std::move(map).error().within(kIndexName);
   return map;
@@ -89,12 +93,15 @@ std::vector<std::string> shard_names(const WeightMap& map) {
   return names;
 }
 
-// Every tensor of the index must be where it says. Tensors that the index leaves out are taken as they are, as transformers does.
+// Every tensor of the index must be where it says. Tensors that the index leaves out are taken as they are, as
+// transformers does.
 Status check_index(const WeightMap& map, const TensorSource& source) {
   for (const auto& [name, file] : map) {
     const Tensor* tensor = source.find(name);
-    if (tensor == nullptr) return invalid("{}: tensor {} is missing, expected by {}", file, in_quotes(name), kIndexName);
-    if (tensor->file != file) return invalid("{}: tensor {} is here, but {} says {}", tensor->file, in_quotes(name), kIndexName, file);
+    if (tensor == nullptr)
+      return invalid("{}: tensor {} is missing, expected by {}", file, in_quotes(name), kIndexName);
+    if (tensor->file != file)
+      return invalid("{}: tensor {} is here, but {} says {}", tensor->file, in_quotes(name), kIndexName, file);
   }
   return ok_status();
 }
@@ -107,17 +114,20 @@ Result<TensorSource> open_safetensors_folder(const std::string& folder) {
   if (file_exists(folder + "/" + std::string(kIndexName))) {
     ASSIGN_OR_RETURN(map, read_index(folder));
     names = shard_names(map);
-    if (names.size() > file_limits::kMaxShards) return invalid("{}: names {} files, expected at most {}", kIndexName, names.size(), file_limits::kMaxShards);
+    if (names.size() > file_limits::kMaxShards)
+      return invalid("{}: names {} files, expected at most {}", kIndexName, names.size(), file_limits::kMaxShards);
   }
   std::vector<Tensor> tensors;
   std::vector<std::shared_ptr<MappedFile>> files;
   for (const std::string& name : names) {
     auto file = MappedFile::open(folder + "/" + name);
     if (!file.ok()) {
-      return map.empty() ? std::move(file).error() : std::move(file).error().within(fmt::format("a shard that {} names", kIndexName));
+      return map.empty() ? std::move(file).error()
+                         : std::move(file).error().within(fmt::format("a shard that {} names", kIndexName));
     }
     if (Status status = add_tensors(**file, tensors); !status.ok()) return std::move(status).error().within(name);
-    if (tensors.size() > file_limits::kMaxTensors) return invalid("{}: more than {} tensors", name, file_limits::kMaxTensors);
+    if (tensors.size() > file_limits::kMaxTensors)
+      return invalid("{}: more than {} tensors", name, file_limits::kMaxTensors);
     files.push_back(std::move(file).value());
   }
   ASSIGN_OR_RETURN(TensorSource source, TensorSource::make(std::move(tensors), std::move(files)));

@@ -17,8 +17,10 @@ class HeaderReader {
   Status see(const JsonEvent& event) {
     if (skipping_) return skip(event);
     switch (event.depth) {
-      case 0: return event.kind == Kind::kObjectBegin || event.kind == Kind::kObjectEnd
-                         ? ok_status() : Status(invalid("is not a JSON object"));
+      case 0:
+        return event.kind == Kind::kObjectBegin || event.kind == Kind::kObjectEnd
+                   ? ok_status()
+                   : Status(invalid("is not a JSON object"));
       case 1: return see_entry(event);
       case 2: return see_field(event);
       default: return see_number(event);
@@ -53,7 +55,8 @@ class HeaderReader {
       if (event.text == "shape") numbers_ = &entry.shape;
       if (event.text == "data_offsets") numbers_ = &entry.data_offsets;
       if (!in_dtype_ && numbers_ == nullptr) {
-        return invalid("tensor {} has a field {}, expected dtype, shape and data_offsets", in_quotes(entry.name), in_quotes(event.text));
+        return invalid("tensor {} has a field {}, expected dtype, shape and data_offsets", in_quotes(entry.name),
+                       in_quotes(event.text));
       }
       if ((in_dtype_ && !entry.dtype.empty()) || (numbers_ == &entry.data_offsets && !entry.data_offsets.empty()) ||
           (numbers_ == &entry.shape && has_shape_)) {
@@ -78,12 +81,13 @@ class HeaderReader {
     HeaderEntry& entry = entries.back();
     const bool is_shape = numbers_ == &entry.shape;
     if (event.kind != Kind::kUnsigned) {
-      return invalid("tensor {}: {} holds something that is not a whole number from 0 to 2^64 - 1", in_quotes(entry.name),
-                     is_shape ? "shape" : "data_offsets");
+      return invalid("tensor {}: {} holds something that is not a whole number from 0 to 2^64 - 1",
+                     in_quotes(entry.name), is_shape ? "shape" : "data_offsets");
     }
     const size_t most = is_shape ? file_limits::kMaxDimensions : 2;
     if (numbers_->size() == most) {
-      return invalid("tensor {}: {} has more than {} numbers", in_quotes(entry.name), is_shape ? "shape" : "data_offsets", most);
+      return invalid("tensor {}: {} has more than {} numbers", in_quotes(entry.name),
+                     is_shape ? "shape" : "data_offsets", most);
     }
     numbers_->push_back(event.number);
     return ok_status();
@@ -91,7 +95,10 @@ class HeaderReader {
 
   Status finish() {
     const HeaderEntry& entry = entries.back();
-    const char* missing = entry.dtype.empty() ? "dtype" : !has_shape_ ? "shape" : entry.data_offsets.size() != 2 ? "data_offsets" : nullptr;
+    const char* missing = entry.dtype.empty()              ? "dtype"
+                          : !has_shape_                    ? "shape"
+                          : entry.data_offsets.size() != 2 ? "data_offsets"
+                                                           : nullptr;
     if (missing != nullptr) return invalid("tensor {} has no proper {}", in_quotes(entry.name), missing);
     has_shape_ = false;
     return ok_status();
@@ -105,13 +112,14 @@ class HeaderReader {
 
   bool skipping_ = false;
   bool in_dtype_ = false;
-  bool has_shape_ = false;                      // of the current entry; an empty shape is a shape
-  std::vector<uint64_t>* numbers_ = nullptr;    // the current entry's list that is being read
+  bool has_shape_ = false;                    // of the current entry; an empty shape is a shape
+  std::vector<uint64_t>* numbers_ = nullptr;  // the current entry's list that is being read
 };
 
 Status check_shard_name(std::string_view file) {
-  if (file.empty() || file.size() > 255 || file.find('/') != std::string_view::npos || file.find('\0') != std::string_view::npos ||
-      file.find("..") != std::string_view::npos || !file.ends_with(".safetensors")) {
+  if (file.empty() || file.size() > 255 || file.find('/') != std::string_view::npos ||
+      file.find('\0') != std::string_view::npos || file.find("..") != std::string_view::npos ||
+      !file.ends_with(".safetensors")) {
     return invalid("weight_map names the file {}, expected a name.safetensors in the same folder", in_quotes(file));
   }
   return ok_status();
@@ -121,7 +129,8 @@ Status check_shard_name(std::string_view file) {
 
 Result<std::vector<HeaderEntry>> parse_safetensors_header(std::string_view json) {
   HeaderReader reader;
-  RETURN_IF_ERROR(walk_json(json, file_limits::kMaxJsonDepth, [&](const JsonEvent& event) { return reader.see(event); }));
+  RETURN_IF_ERROR(
+      walk_json(json, file_limits::kMaxJsonDepth, [&](const JsonEvent& event) { return reader.see(event); }));
   return std::move(reader.entries);
 }
 
@@ -131,7 +140,9 @@ Result<std::vector<std::pair<std::string, std::string>>> parse_safetensors_index
   bool seen_map = false;
   const auto see = [&](const JsonEvent& event) -> Status {
     if (event.depth == 0) {
-      return event.kind == Kind::kObjectBegin || event.kind == Kind::kObjectEnd ? ok_status() : Status(invalid("is not a JSON object"));
+      return event.kind == Kind::kObjectBegin || event.kind == Kind::kObjectEnd
+                 ? ok_status()
+                 : Status(invalid("is not a JSON object"));
     }
     if (event.depth == 1 && event.kind == Kind::kKey) {
       in_map = event.text == "weight_map";
@@ -142,11 +153,13 @@ Result<std::vector<std::pair<std::string, std::string>>> parse_safetensors_index
     if (!in_map) return ok_status();
     if (event.depth == 1 && (event.kind == Kind::kObjectBegin || event.kind == Kind::kObjectEnd)) return ok_status();
     if (event.depth == 2 && event.kind == Kind::kKey) {
-      if (map.size() == file_limits::kMaxTensors) return invalid("weight_map has more than {} tensors", file_limits::kMaxTensors);
+      if (map.size() == file_limits::kMaxTensors)
+        return invalid("weight_map has more than {} tensors", file_limits::kMaxTensors);
       map.emplace_back(event.text, "");
       return ok_status();
     }
-    if (event.depth != 2 || event.kind != Kind::kString) return invalid("weight_map is not an object of tensor: file name");
+    if (event.depth != 2 || event.kind != Kind::kString)
+      return invalid("weight_map is not an object of tensor: file name");
     RETURN_IF_ERROR(check_shard_name(event.text));
     map.back().second = event.text;
     return ok_status();

@@ -1,5 +1,5 @@
-// The JSON at the front of a safetensors file, and the index that names the shards of a folder. Only the text is read here;
-// whether it fits the file is checked in safetensors.cc.
+// The JSON at the front of a safetensors file, and the index that names the shards of a folder. Only the text is read
+// here; whether it fits the file is checked in safetensors.cc.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ struct HeaderEntry {
 // {"name": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}, ..., "__metadata__": {...}}
 Result<std::vector<HeaderEntry>> parse_safetensors_header(std::string_view json);
 
-// {"metadata": {...}, "weight_map": {"tensor": "file", ...}} -> (tensor, file); files are plain names in the same folder.
+// {"metadata": {...}, "weight_map": {"tensor": "file", ...}} -> (tensor, file); files are plain names in the same
+// folder.
 Result<std::vector<std::pair<std::string, std::string>>> parse_safetensors_index(std::string_view json);
 
 }  // namespace slipstream

@@ -31,15 +31,16 @@ Status write_all(int fd, const void* bytes, size_t size, uint64_t offset, const 
 
 }  // namespace
 
-// The format: 8 bytes length of the header, the header as JSON, the tensors' bytes. https://github.com/huggingface/safetensors
+// The format: 8 bytes length of the header, the header as JSON, the tensors' bytes.
+// https://github.com/huggingface/safetensors
 Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path, const std::vector<Entry>& entries) {
   std::string header = "{";
   std::vector<Place> places;
   uint64_t bytes = 0;
   for (const Entry& entry : entries) {
     const uint64_t size = entry.rows * entry.cols * sizeof(float);
-    header += fmt::format("{}\"{}\":{{\"dtype\":\"F32\",\"shape\":[{},{}],\"data_offsets\":[{},{}]}}", places.empty() ? "" : ",", entry.name,
-                          entry.rows, entry.cols, bytes, bytes + size);
+    header += fmt::format("{}\"{}\":{{\"dtype\":\"F32\",\"shape\":[{},{}],\"data_offsets\":[{},{}]}}",
+                          places.empty() ? "" : ",", entry.name, entry.rows, entry.cols, bytes, bytes + size);
     places.push_back({bytes, entry.rows, entry.cols});
     bytes += size;
   }
@@ -51,7 +52,8 @@ Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path, con
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return system_error(path, "cannot be made");
   SafetensorsWriter writer(fd, path, std::move(places));
-  if (::ftruncate(fd, static_cast<off_t>(8 + header_bytes + bytes)) != 0) return system_error(path, "cannot be made so large");
+  if (::ftruncate(fd, static_cast<off_t>(8 + header_bytes + bytes)) != 0)
+    return system_error(path, "cannot be made so large");
   RETURN_IF_ERROR(write_all(fd, &header_bytes, 8, 0, path));
   RETURN_IF_ERROR(write_all(fd, header.data(), header.size(), 8, path));
   return writer;
@@ -69,7 +71,8 @@ SafetensorsWriter::~SafetensorsWriter() {
 
 Status SafetensorsWriter::write_row(size_t entry, uint64_t row, std::span<const float> values) {
   const Place& place = places_.at(entry);
-  CHECK(row < place.rows && values.size() == place.cols, "row {} of {}, {} values of {}", row, place.rows, values.size(), place.cols);
+  CHECK(row < place.rows && values.size() == place.cols, "row {} of {}, {} values of {}", row, place.rows,
+        values.size(), place.cols);
   return write_all(fd_, values.data(), values.size_bytes(), place.offset + row * place.cols * sizeof(float), path_);
 }
 

@@ -1,5 +1,5 @@
-// Writes a safetensors file of fp32 matrices whose shapes are known before their numbers: the header first, then rows in any
-// order, so that logits larger than memory can be written as they are computed.
+// Writes a safetensors file of fp32 matrices whose shapes are known before their numbers: the header first, then rows
+// in any order, so that logits larger than memory can be written as they are computed.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace slipstream {
 class SafetensorsWriter {
  public:
   struct Entry {
-    std::string name;   // printable, without " and backslash
+    std::string name;  // printable, without " and backslash
     uint64_t rows = 0;
     uint64_t cols = 0;
   };

@@ -22,8 +22,8 @@ struct DTypeFacts {
 
 // In the order of DType. Q8_0: fp16 d, 32 int8. Q4_0: fp16 d, 32 nibbles. Q4_1: fp16 d, fp16 m, 32 nibbles.
 constexpr DTypeFacts kDTypes[] = {
-    {"F32", 1, 4},  {"F16", 1, 2}, {"BF16", 1, 2},  {"U32", 1, 4},    {"I32", 1, 4},    {"U8", 1, 1},    {"I8", 1, 1},
-    {"I64", 1, 8},  {"F64", 1, 8}, {"BOOL", 1, 1},  {"Q8_0", 32, 34}, {"Q4_0", 32, 18}, {"Q4_1", 32, 20},
+    {"F32", 1, 4}, {"F16", 1, 2}, {"BF16", 1, 2}, {"U32", 1, 4},    {"I32", 1, 4},    {"U8", 1, 1},     {"I8", 1, 1},
+    {"I64", 1, 8}, {"F64", 1, 8}, {"BOOL", 1, 1}, {"Q8_0", 32, 34}, {"Q4_0", 32, 18}, {"Q4_1", 32, 20},
 };
 static_assert(std::size(kDTypes) == static_cast<size_t>(DType::kQ4_1) + 1);
 
@@ -42,7 +42,8 @@ Status check_overlaps(std::span<const Tensor> tensors) {
     const Tensor& left = *by_place[i - 1];
     const Tensor& right = *by_place[i];
     if (left.bytes.data() + left.bytes.size() > right.bytes.data()) {
-      return invalid("{}: tensors {} and {} share bytes; each needs its own", left.file, in_quotes(left.name), in_quotes(right.name));
+      return invalid("{}: tensors {} and {} share bytes; each needs its own", left.file, in_quotes(left.name),
+                     in_quotes(right.name));
     }
   }
   return ok_status();
@@ -60,11 +61,13 @@ Result<uint64_t> tensor_bytes(DType dtype, std::span<const uint64_t> shape) {
   const DTypeFacts& type = facts(dtype);
   const uint64_t row = shape.empty() ? 1 : shape.back();
   if (row % type.block_values != 0) {
-    return invalid("shape {} does not fit {}: rows are whole blocks of {} values", shape_text(shape), type.name, type.block_values);
+    return invalid("shape {} does not fit {}: rows are whole blocks of {} values", shape_text(shape), type.name,
+                   type.block_values);
   }
   uint64_t bytes = type.block_bytes;
   const auto times = [&bytes](uint64_t factor) {
-    return !__builtin_mul_overflow(bytes, factor, &bytes) && bytes <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+    return !__builtin_mul_overflow(bytes, factor, &bytes) &&
+           bytes <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
   };
   // A dimension of 0 makes the product 0 whatever the others are, but the others must still be sane.
   bool fits = times(row / type.block_values);
@@ -79,7 +82,8 @@ Result<TensorSource> TensorSource::make(std::vector<Tensor> tensors, std::vector
     if (tensors[i - 1].name != tensors[i].name) continue;
     return tensors[i - 1].file == tensors[i].file
                ? invalid("{}: tensor {} is there twice", tensors[i].file, in_quotes(tensors[i].name))
-               : invalid("tensor {} is in {} and again in {}", in_quotes(tensors[i].name), tensors[i - 1].file, tensors[i].file);
+               : invalid("tensor {} is in {} and again in {}", in_quotes(tensors[i].name), tensors[i - 1].file,
+                         tensors[i].file);
   }
   RETURN_IF_ERROR(check_overlaps(tensors));
   return TensorSource(std::move(tensors), std::move(files));
@@ -95,8 +99,9 @@ TensorSource::TensorSource(std::vector<Tensor> tensors, std::vector<std::shared_
 }
 
 const Tensor* TensorSource::find(std::string_view name) const {
-  const auto found = std::lower_bound(tensors_.begin(), tensors_.end(), name,
-                                      [](const Tensor& tensor, std::string_view wanted) { return tensor.name < wanted; });
+  const auto found =
+      std::lower_bound(tensors_.begin(), tensors_.end(), name,
+                       [](const Tensor& tensor, std::string_view wanted) { return tensor.name < wanted; });
   return found != tensors_.end() && found->name == name ? &*found : nullptr;
 }
 

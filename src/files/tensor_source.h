@@ -1,7 +1,7 @@
 // A checkpoint's tensors as named, checked byte ranges of mapped files. Knows nothing about models.
 //
-// Everything in a file is hostile: when a TensorSource exists, every range lies inside its file, agrees with its dtype and
-// shape (no overflow), overlaps no other, and every name is unique.
+// Everything in a file is hostile: when a TensorSource exists, every range lies inside its file, agrees with its
+// dtype and shape (no overflow), overlaps no other, and every name is unique.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,8 @@ std::string_view dtype_name(DType dtype);
 // Values in one block and bytes of one block: 1 value but for the GGUF block types (32 values).
 uint32_t dtype_block_values(DType dtype);
 uint32_t dtype_block_bytes(DType dtype);
-// Bytes of a tensor of this type and shape. Error: more than 2^63, or the innermost dimension is no multiple of a block.
+// Bytes of a tensor of this type and shape. Error: more than 2^63, or the innermost dimension is no multiple of a
+// block.
 Result<uint64_t> tensor_bytes(DType dtype, std::span<const uint64_t> shape);
 std::string shape_text(std::span<const uint64_t> shape);  // "[4096, 2048]"
 
@@ -41,16 +42,16 @@ class MappedFile;
 
 class TensorSource {
  public:
-  // Each tensor's bytes lie in one of the files and are tensor_bytes() long (CHECKed). Errors: a name twice, or two tensors
-  // that share bytes.
+  // Each tensor's bytes lie in one of the files and are tensor_bytes() long (CHECKed). Errors: a name twice, or two
+  // tensors that share bytes.
   static Result<TensorSource> make(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files);
 
   const Tensor* find(std::string_view name) const;  // null when there is none
   std::span<const Tensor> tensors() const { return tensors_; }  // sorted by name
   uint64_t total_bytes() const;                     // of all tensors
-  // Gives pages of these bytes back to the system: they were packed and will not be read again. Also the system's own copy of
-  // the file goes when the checkpoint is so large that memory needs it; a small one stays cached for the next start.
-  // Any thread.
+  // Gives pages of these bytes back to the system: they were packed and will not be read again. Also the system's own
+  // copy of the file goes when the checkpoint is so large that memory needs it; a small one stays cached for the next
+  // start. Any thread.
   void release(std::span<const std::byte> bytes) const;
 
  private:

@@ -48,6 +48,12 @@ inline std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// What AddressSanitizer may add to a process's memory where it is linked: up to 256 MB of what was freed, and its own
+// tables.
+inline uint64_t sanitizer_bytes() {
+  return read_file("/proc/self/maps").find("libasan") == std::string::npos ? 0 : uint64_t{512} << 20;
+}
+
 template <class T>
 std::string bytes_of(T value) {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -95,7 +101,8 @@ class GgufBuilder {
   }
 
   std::string front() const {
-    return "GGUF" + bytes_of<uint32_t>(version) + bytes_of(num_tensors_ + more_tensors) + bytes_of(num_keys_ + more_keys) + keys_ + infos_;
+    return "GGUF" + bytes_of<uint32_t>(version) + bytes_of(num_tensors_ + more_tensors) +
+           bytes_of(num_keys_ + more_keys) + keys_ + infos_;
   }
   std::string bytes() const {
     std::string file = front();

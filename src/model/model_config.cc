@@ -29,7 +29,7 @@ struct Family {
   std::string_view model_type;
   std::string_view architecture;
   bool qk_norm;
-  uint32_t default_head_dim;       // 0: hidden_size / num_attention_heads
+  uint32_t default_head_dim;  // 0: hidden_size / num_attention_heads
   uint32_t default_max_positions;
 };
 
@@ -58,10 +58,12 @@ class Fields {
   std::string path(std::string_view key) const { return prefix_ + std::string(key); }
 
   // A whole number in [least, most].
-  Result<uint32_t> whole(std::string_view key, uint32_t least, uint32_t most, std::optional<uint32_t> absent = {}) const {
+  Result<uint32_t> whole(std::string_view key, uint32_t least, uint32_t most,
+                         std::optional<uint32_t> absent = {}) const {
     const Json* value = find(key);
     if (value == nullptr && absent.has_value()) return *absent;
-    if (value == nullptr) return invalid("{} is missing, expected a whole number from {} to {}", path(key), least, most);
+    if (value == nullptr)
+      return invalid("{} is missing, expected a whole number from {} to {}", path(key), least, most);
     const bool fits = value->is_number_unsigned() && value->get<uint64_t>() >= least && value->get<uint64_t>() <= most;
     if (!fits) return invalid("{} is {}, expected a whole number from {} to {}", path(key), shown(*value), least, most);
     return static_cast<uint32_t>(value->get<uint64_t>());
@@ -109,7 +111,8 @@ class Fields {
 Result<Json> read_json_object(const std::string& folder, std::string_view name) {
   auto text = read_text_file(folder + "/" + std::string(name), file_limits::kMaxConfigBytes);
   if (!text.ok()) return std::move(text).error();
-  if (Status status = check_json(*text, file_limits::kMaxJsonDepth); !status.ok()) return std::move(status).error().within(name);
+  if (Status status = check_json(*text, file_limits::kMaxJsonDepth); !status.ok())
+    return std::move(status).error().within(name);
   Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return invalid("{}: is not a JSON object", name);
   return json;
@@ -127,14 +130,18 @@ Status refuse_sliding_window(const Fields& fields) {
   // Qwen3 gives a window and switches it off. Without the switch (Mistral's way) a window is a window.
   const Json* window = fields.find("sliding_window");
   const Json* use = fields.find("use_sliding_window");
-  if (use != nullptr && !use->is_boolean()) return invalid("use_sliding_window is {}, expected true or false", Fields::shown(*use));
+  if (use != nullptr && !use->is_boolean())
+    return invalid("use_sliding_window is {}, expected true or false", Fields::shown(*use));
   const bool used = use != nullptr ? use->get<bool>() : window != nullptr;
-  if (used) return invalid("sliding-window attention ({}) is not read yet", use != nullptr ? "use_sliding_window is true" : "sliding_window is set");
+  if (used)
+    return invalid("sliding-window attention ({}) is not read yet",
+                   use != nullptr ? "use_sliding_window is true" : "sliding_window is set");
   const Json* types = fields.find("layer_types");
   if (types == nullptr) return ok_status();
   if (!types->is_array()) return invalid("layer_types is {}, expected a list", Fields::shown(*types));
   for (const Json& type : *types) {
-    if (type != "full_attention") return invalid("layer_types has {}, read is only 'full_attention'", Fields::shown(type));
+    if (type != "full_attention")
+      return invalid("layer_types has {}, read is only 'full_attention'", Fields::shown(type));
   }
   return ok_status();
 }
@@ -146,7 +153,8 @@ Status refuse_unread(const Fields& fields) {
   ASSIGN_OR_RETURN(const std::string act, fields.text("hidden_act"));
   if (!act.empty() && act != "silu") return invalid("hidden_act {} is not read, read is 'silu'", in_quotes(act));
   ASSIGN_OR_RETURN(const double rotary, fields.number("partial_rotary_factor", 0, 1, 1.0));
-  if (rotary != 1.0) return invalid("partial_rotary_factor is {}: rope over a part of the head is not read yet", rotary);
+  if (rotary != 1.0)
+    return invalid("partial_rotary_factor is {}: rope over a part of the head is not read yet", rotary);
   return ok_status();
 }
 
@@ -175,7 +183,9 @@ Result<Rope> read_rope_block(const Fields& fields, std::string_view key) {
     return invalid("{} has rope type {}, which is not read yet; read are: default, llama3", key, in_quotes(type));
   }
   ASSIGN_OR_RETURN(const double rotary, inside.number("partial_rotary_factor", 0, 1, 1.0));
-  if (rotary != 1.0) return invalid("{} is {}: rope over a part of the head is not read yet", inside.path("partial_rotary_factor"), rotary);
+  if (rotary != 1.0)
+    return invalid("{} is {}: rope over a part of the head is not read yet", inside.path("partial_rotary_factor"),
+                   rotary);
   if (inside.find("rope_theta") != nullptr) {
     ASSIGN_OR_RETURN(rope.theta, inside.number("rope_theta", 1, config_limits::kMaxRopeTheta));
   }
@@ -187,7 +197,8 @@ Result<Rope> read_rope_block(const Fields& fields, std::string_view key) {
   ASSIGN_OR_RETURN(scaling.original_max_position_embeddings,
                    inside.number("original_max_position_embeddings", 1, config_limits::kMaxPositions));
   if (scaling.high_freq_factor <= scaling.low_freq_factor) {
-    return invalid("{}: high_freq_factor {} is not above low_freq_factor {}", key, scaling.high_freq_factor, scaling.low_freq_factor);
+    return invalid("{}: high_freq_factor {} is not above low_freq_factor {}", key, scaling.high_freq_factor,
+                   scaling.low_freq_factor);
   }
   return rope;
 }
@@ -224,13 +235,16 @@ struct Quantisation {
 // {"bits": 4, "group_size": 64, "mode": "affine"}
 Result<Quantisation> read_bits_and_group(const Fields& block) {
   ASSIGN_OR_RETURN(const std::string mode, block.text("mode"));
-  if (!mode.empty() && mode != "affine") return invalid("{} is {}, which is not read yet; read is 'affine'", block.path("mode"), in_quotes(mode));
+  if (!mode.empty() && mode != "affine")
+    return invalid("{} is {}, which is not read yet; read is 'affine'", block.path("mode"), in_quotes(mode));
   constexpr uint32_t kAny = std::numeric_limits<int32_t>::max();
   ASSIGN_OR_RETURN(const uint32_t bits, block.whole("bits", 0, kAny));
-  if (bits == 2 || bits == 3 || bits == 5 || bits == 6) return invalid("{} is {}, which is not read yet; read are: 4, 8", block.path("bits"), bits);
+  if (bits == 2 || bits == 3 || bits == 5 || bits == 6)
+    return invalid("{} is {}, which is not read yet; read are: 4, 8", block.path("bits"), bits);
   if (bits != 4 && bits != 8) return invalid("{} is {}, expected 4 or 8", block.path("bits"), bits);
   ASSIGN_OR_RETURN(const uint32_t group, block.whole("group_size", 0, kAny));
-  if (group != 32 && group != 64 && group != 128) return invalid("{} is {}, expected 32, 64 or 128", block.path("group_size"), group);
+  if (group != 32 && group != 64 && group != 128)
+    return invalid("{} is {}, expected 32, 64 or 128", block.path("group_size"), group);
   return Quantisation{bits, group};
 }
 
@@ -258,8 +272,8 @@ Status read_mlx_block(const Json& json, const std::string& key, ModelConfig& con
   return ok_status();
 }
 
-// mlx-lm writes its block as "quantization" and again as "quantization_config"; the latter is also where GPTQ, AWQ and others
-// say what they are, by quant_method.
+// mlx-lm writes its block as "quantization" and again as "quantization_config"; the latter is also where GPTQ, AWQ
+// and others say what they are, by quant_method.
 Status read_quantisation(const Fields& fields, ModelConfig& config) {
   const Json* mlx = fields.find("quantization");
   const Json* other = fields.find("quantization_config");
@@ -284,7 +298,8 @@ Status add_tokens(const Fields& fields, std::string_view key, uint32_t vocab_siz
   const Json list = value->is_array() ? *value : Json::array({*value});
   for (const Json& token : list) {
     if (!token.is_number_unsigned() || token.get<uint64_t>() >= vocab_size) {
-      return invalid("{} is {}, expected token ids below vocab_size {}", fields.path(key), Fields::shown(token), vocab_size);
+      return invalid("{} is {}, expected token ids below vocab_size {}", fields.path(key), Fields::shown(token),
+                     vocab_size);
     }
     const auto id = static_cast<TokenId>(token.get<uint64_t>());
     if (std::find(tokens.begin(), tokens.end(), id) == tokens.end()) tokens.push_back(id);
@@ -297,12 +312,15 @@ Status add_tokens(const Fields& fields, std::string_view key, uint32_t vocab_siz
 Result<const Family*> find_family(const Fields& fields) {
   ASSIGN_OR_RETURN(const std::string type, fields.text("model_type"));
   if (type.empty()) return invalid("model_type is missing, expected one of: {}", family_names());
-  const auto family = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family& f) { return f.model_type == type; });
-  if (family == kFamilies.end()) return invalid("model_type {} is not read yet; read are: {}", in_quotes(type), family_names());
+  const auto family =
+      std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family& f) { return f.model_type == type; });
+  if (family == kFamilies.end())
+    return invalid("model_type {} is not read yet; read are: {}", in_quotes(type), family_names());
   const Json* architectures = fields.find("architectures");
   if (architectures == nullptr) return &*family;
   if (!architectures->is_array() || architectures->size() != 1 || architectures->front() != family->architecture) {
-    return invalid("architectures is {}, expected [\"{}\"] for model_type {}", in_quotes(architectures->dump()), family->architecture, in_quotes(type));
+    return invalid("architectures is {}, expected [\"{}\"] for model_type {}", in_quotes(architectures->dump()),
+                   family->architecture, in_quotes(type));
   }
   return &*family;
 }
@@ -318,15 +336,20 @@ Result<ModelConfig> config_of(const Json& json) {
   ASSIGN_OR_RETURN(config.hidden_size, fields.whole("hidden_size", 1, config_limits::kMaxHidden));
   ASSIGN_OR_RETURN(config.intermediate_size, fields.whole("intermediate_size", 1, config_limits::kMaxIntermediate));
   ASSIGN_OR_RETURN(config.num_heads, fields.whole("num_attention_heads", 1, config_limits::kMaxHeads));
-  ASSIGN_OR_RETURN(config.num_kv_heads, fields.whole("num_key_value_heads", 1, config_limits::kMaxHeads, config.num_heads));
-  const uint32_t head_dim = family->default_head_dim != 0 ? family->default_head_dim : config.hidden_size / config.num_heads;
-  if (fields.find("head_dim") == nullptr && family->default_head_dim == 0 && config.hidden_size % config.num_heads != 0) {
-    return invalid("hidden_size {} is no multiple of num_attention_heads {} and there is no head_dim", config.hidden_size, config.num_heads);
+  ASSIGN_OR_RETURN(config.num_kv_heads,
+                   fields.whole("num_key_value_heads", 1, config_limits::kMaxHeads, config.num_heads));
+  const uint32_t head_dim =
+      family->default_head_dim != 0 ? family->default_head_dim : config.hidden_size / config.num_heads;
+  if (fields.find("head_dim") == nullptr && family->default_head_dim == 0 &&
+      config.hidden_size % config.num_heads != 0) {
+    return invalid("hidden_size {} is no multiple of num_attention_heads {} and there is no head_dim",
+                   config.hidden_size, config.num_heads);
   }
   ASSIGN_OR_RETURN(config.head_dim, fields.whole("head_dim", 2, config_limits::kMaxHeadDim, head_dim));
   ASSIGN_OR_RETURN(config.vocab_size, fields.whole("vocab_size", 1, config_limits::kMaxVocab));
-  ASSIGN_OR_RETURN(config.max_position_embeddings,
-                   fields.whole("max_position_embeddings", 1, config_limits::kMaxPositions, family->default_max_positions));
+  ASSIGN_OR_RETURN(
+      config.max_position_embeddings,
+      fields.whole("max_position_embeddings", 1, config_limits::kMaxPositions, family->default_max_positions));
   ASSIGN_OR_RETURN(const double eps, fields.number("rms_norm_eps", 1e-12, 1, 1e-6));
   config.rms_norm_eps = static_cast<float>(eps);
   ASSIGN_OR_RETURN(config.tied_embeddings, fields.flag("tie_word_embeddings", false));

@@ -1,5 +1,5 @@
-// What a model is, as data. A family (Llama 3, Qwen3 ...) is a row of these fields; decoder.cc reads them and there is no
-// class per family.
+// What a model is, as data. A family (Llama 3, Qwen3 ...) is a row of these fields; decoder.cc reads them and there
+// is no class per family.
 #pragma once
 
 #include <cstdint>
@@ -54,8 +54,8 @@ struct ModelConfig {
   std::vector<QuantisedPath> quantised_paths;  // sorted by path
 };
 
-// From config.json (old and new spellings) and, where it is there, generation_config.json. Everything out of range, missing or not
-// yet read is refused by its name.
+// From config.json (old and new spellings) and, where it is there, generation_config.json. Everything out of range,
+// missing or not yet read is refused by its name.
 Result<ModelConfig> read_model_config(const std::string& folder);
 // From GGUF metadata ("llama.block_count" ...).
 Result<ModelConfig> model_config_from_gguf(const GgufFile& file);

@@ -7,7 +7,8 @@ Status check_model_config(const ModelConfig& config) {
     return invalid("{} query heads over {} KV heads, expected a multiple", config.num_heads, config.num_kv_heads);
   }
   if (config.head_dim % 2 != 0 || config.head_dim == 0 || config.head_dim > config_limits::kMaxHeadDim) {
-    return invalid("head size {}, expected an even number (rope turns pairs) up to {}", config.head_dim, config_limits::kMaxHeadDim);
+    return invalid("head size {}, expected an even number (rope turns pairs) up to {}", config.head_dim,
+                   config_limits::kMaxHeadDim);
   }
   for (const TokenId token : config.eos_tokens) {
     if (token >= config.vocab_size) {

@@ -1,4 +1,5 @@
-// model_config_from_gguf(): the keys of https://github.com/ggml-org/ggml/blob/master/docs/gguf.md for architecture llama.
+// model_config_from_gguf(): the keys of https://github.com/ggml-org/ggml/blob/master/docs/gguf.md for architecture
+// llama.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -38,23 +39,28 @@ class Keys {
 };
 
 Status refuse_unread(const GgufFile& file, const Keys& keys) {
-  for (const char* key : {"llama.expert_count", "llama.attention.sliding_window", "llama.attention.clamp_kqv", "llama.attention.max_alibi_bias"}) {
+  for (const char* key : {"llama.expert_count", "llama.attention.sliding_window", "llama.attention.clamp_kqv",
+                          "llama.attention.max_alibi_bias"}) {
     RETURN_IF_ERROR(keys.refuse_other_than(key, 0));
   }
-  for (const char* key : {"llama.rope.scaling.factor", "llama.rope.scale_linear", "llama.rope.scaling.attn_factor", "llama.logit_scale",
-                          "llama.embedding_scale", "llama.residual_scale", "llama.attention.scale"}) {
+  for (const char* key :
+       {"llama.rope.scaling.factor", "llama.rope.scale_linear", "llama.rope.scaling.attn_factor", "llama.logit_scale",
+        "llama.embedding_scale", "llama.residual_scale", "llama.attention.scale"}) {
     RETURN_IF_ERROR(keys.refuse_other_than(key, 1));
   }
   if (keys.has("llama.rope.scaling.type")) {
     ASSIGN_OR_RETURN(const std::string type, file.metadata.get_string("llama.rope.scaling.type"));
-    if (type != "none") return invalid("llama.rope.scaling.type is {}, which is not read yet; read is 'none'", in_quotes(type));
+    if (type != "none")
+      return invalid("llama.rope.scaling.type is {}, which is not read yet; read is 'none'", in_quotes(type));
   }
-  if (const GgufValue* causal = file.metadata.find("llama.attention.causal"); causal != nullptr && *causal != GgufValue(true)) {
+  if (const GgufValue* causal = file.metadata.find("llama.attention.causal");
+      causal != nullptr && *causal != GgufValue(true)) {
     return invalid("llama.attention.causal is not true, which is not read");
   }
   RETURN_IF_ERROR(keys.refuse_other_than("general.quantization_version", 2));
   // Llama 3's rope scaling, already worked out as a factor for each frequency.
-  if (file.tensors.find("rope_freqs.weight") != nullptr) return invalid("tensor 'rope_freqs.weight' (rope scaling) is not read yet");
+  if (file.tensors.find("rope_freqs.weight") != nullptr)
+    return invalid("tensor 'rope_freqs.weight' (rope scaling) is not read yet");
   return ok_status();
 }
 
@@ -69,12 +75,14 @@ Status read_head_sizes(const Keys& keys, ModelConfig& config) {
   if (own) {
     ASSIGN_OR_RETURN(config.head_dim, keys.whole("llama.attention.key_length", 2, config_limits::kMaxHeadDim));
   } else if (config.hidden_size % config.num_heads != 0) {
-    return invalid("llama.embedding_length {} is no multiple of llama.attention.head_count {}", config.hidden_size, config.num_heads);
+    return invalid("llama.embedding_length {} is no multiple of llama.attention.head_count {}", config.hidden_size,
+                   config.num_heads);
   }
   for (const char* key : {"llama.attention.value_length", "llama.rope.dimension_count"}) {
     if (!keys.has(key)) continue;
     ASSIGN_OR_RETURN(const uint32_t length, keys.whole(key, 1, config_limits::kMaxHeadDim));
-    if (length != config.head_dim) return invalid("{} is {}, expected the head size {}; others are not read yet", key, length, config.head_dim);
+    if (length != config.head_dim)
+      return invalid("{} is {}, expected the head size {}; others are not read yet", key, length, config.head_dim);
   }
   return ok_status();
 }
@@ -90,10 +98,12 @@ Status read_vocabulary(const GgufFile& file, const Keys& keys, ModelConfig& conf
   } else {
     ASSIGN_OR_RETURN(config.vocab_size, keys.whole("llama.vocab_size", 1, config_limits::kMaxVocab));
   }
-  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+  for (const char* key :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
     if (!keys.has(key)) continue;
     ASSIGN_OR_RETURN(const TokenId token, keys.whole(key, 0, config.vocab_size - 1));
-    if (std::find(config.eos_tokens.begin(), config.eos_tokens.end(), token) == config.eos_tokens.end()) config.eos_tokens.push_back(token);
+    if (std::find(config.eos_tokens.begin(), config.eos_tokens.end(), token) == config.eos_tokens.end())
+      config.eos_tokens.push_back(token);
   }
   config.has_bos_token = keys.has("tokenizer.ggml.bos_token_id");
   if (config.has_bos_token) {
@@ -105,13 +115,15 @@ Status read_vocabulary(const GgufFile& file, const Keys& keys, ModelConfig& conf
 Result<ModelConfig> config_of(const GgufFile& file) {
   const Keys keys(file.metadata);
   ASSIGN_OR_RETURN(const std::string architecture, file.metadata.get_string("general.architecture"));
-  if (architecture != "llama") return invalid("general.architecture {} is not read yet; read is: llama", in_quotes(architecture));
+  if (architecture != "llama")
+    return invalid("general.architecture {} is not read yet; read is: llama", in_quotes(architecture));
   RETURN_IF_ERROR(refuse_unread(file, keys));
   ModelConfig config;
   config.family = architecture;
   ASSIGN_OR_RETURN(config.num_layers, keys.whole("llama.block_count", 1, config_limits::kMaxLayers));
   ASSIGN_OR_RETURN(config.hidden_size, keys.whole("llama.embedding_length", 1, config_limits::kMaxHidden));
-  ASSIGN_OR_RETURN(config.intermediate_size, keys.whole("llama.feed_forward_length", 1, config_limits::kMaxIntermediate));
+  ASSIGN_OR_RETURN(config.intermediate_size,
+                   keys.whole("llama.feed_forward_length", 1, config_limits::kMaxIntermediate));
   RETURN_IF_ERROR(read_head_sizes(keys, config));
   ASSIGN_OR_RETURN(config.max_position_embeddings, keys.whole("llama.context_length", 1, config_limits::kMaxPositions));
   ASSIGN_OR_RETURN(const double eps, keys.number("llama.attention.layer_norm_rms_epsilon", 1e-12, 1));

@@ -15,7 +15,8 @@ const std::string kData = SLIPSTREAM_TEST_DATA;
 
 // Llama 3.2 1B as it is downloaded: the old spelling.
 Json llama() {
-  return Json::parse(R"({"architectures":["LlamaForCausalLM"],"attention_bias":false,"attention_dropout":0.0,"bos_token_id":128000,
+  return Json::parse(
+      R"({"architectures":["LlamaForCausalLM"],"attention_bias":false,"attention_dropout":0.0,"bos_token_id":128000,
     "eos_token_id":[128001,128008,128009],"head_dim":64,"hidden_act":"silu","hidden_size":2048,"initializer_range":0.02,
     "intermediate_size":8192,"max_position_embeddings":131072,"mlp_bias":false,"model_type":"llama","num_attention_heads":32,
     "num_hidden_layers":16,"num_key_value_heads":8,"pretraining_tp":1,"rms_norm_eps":1e-05,
@@ -44,7 +45,8 @@ void expect_error(const Result<ModelConfig>& config, const std::vector<std::stri
   ASSERT_FALSE(config.ok());
   const std::string& message = config.error().message;
   EXPECT_EQ(message.find('\n'), std::string::npos) << message;
-  for (const std::string& fragment : fragments) EXPECT_NE(message.find(fragment), std::string::npos) << message << "\nlacks: " << fragment;
+  for (const std::string& fragment : fragments)
+    EXPECT_NE(message.find(fragment), std::string::npos) << message << "\nlacks: " << fragment;
 }
 
 void expect_llama(const Result<ModelConfig>& config) {
@@ -75,8 +77,9 @@ TEST(ModelConfig, both_spellings_say_the_same) {
 
 TEST(ModelConfig, what_is_left_out_has_the_default_of_transformers) {
   Json json = llama();
-  for (const char* key : {"head_dim", "num_key_value_heads", "rope_scaling", "rope_theta", "rms_norm_eps", "tie_word_embeddings", "hidden_act",
-                          "max_position_embeddings", "bos_token_id", "eos_token_id", "architectures"}) {
+  for (const char* key :
+       {"head_dim", "num_key_value_heads", "rope_scaling", "rope_theta", "rms_norm_eps", "tie_word_embeddings",
+        "hidden_act", "max_position_embeddings", "bos_token_id", "eos_token_id", "architectures"}) {
     json.erase(key);
   }
   json["attention_bias"] = nullptr;  // null is absent
@@ -106,26 +109,32 @@ TEST(ModelConfig, ends_of_text_come_from_both_files_each_once) {
   EXPECT_TRUE(config->has_bos_token);
   EXPECT_EQ(config->bos_token, 128000u);
   EXPECT_EQ(read(with(llama(), "eos_token_id", 5))->eos_tokens, std::vector<TokenId>{5});
-  expect_error(read(llama(), R"({"eos_token_id":128256})"), {"generation_config.json: eos_token_id is 128256", "below vocab_size 128256"});
+  expect_error(read(llama(), R"({"eos_token_id":128256})"),
+               {"generation_config.json: eos_token_id is 128256", "below vocab_size 128256"});
   expect_error(read(llama(), "{"), {"generation_config.json: is not JSON"});
   expect_error(read(llama(), "[]"), {"generation_config.json: is not a JSON object"});
 }
 
 TEST(ModelConfig, numbers_that_are_none_are_refused_by_name) {
-  for (const char* key : {"num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim",
-                          "vocab_size", "max_position_embeddings"}) {
-    for (const char* value : {"\"16\"", "-1", "0", "2.5", "1e30", "16.0", "true", "[16]", "{}", "4294967297", "18446744073709551616"}) {
+  for (const char* key : {"num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads",
+                          "num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings"}) {
+    for (const char* value :
+         {"\"16\"", "-1", "0", "2.5", "1e30", "16.0", "true", "[16]", "{}", "4294967297", "18446744073709551616"}) {
       SCOPED_TRACE(std::string(key) + " " + value);
-      expect_error(read(with(llama(), key, Json::parse(value))), {"config.json: " + std::string(key) + " is ", "expected a whole number from "});
+      expect_error(read(with(llama(), key, Json::parse(value))),
+                   {"config.json: " + std::string(key) + " is ", "expected a whole number from "});
     }
   }
-  for (const char* key : {"num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "vocab_size"}) {
-    expect_error(read(without(llama(), key)), {"config.json: " + std::string(key) + " is missing", "expected a whole number from "});
+  for (const char* key :
+       {"num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "vocab_size"}) {
+    expect_error(read(without(llama(), key)),
+                 {"config.json: " + std::string(key) + " is missing", "expected a whole number from "});
   }
   for (const char* key : {"rms_norm_eps", "rope_theta"}) {
     for (const char* value : {"\"1\"", "-1", "0", "1e30", "true", "[1]"}) {
       SCOPED_TRACE(std::string(key) + " " + value);
-      expect_error(read(with(llama(), key, Json::parse(value))), {std::string(key) + " is ", "expected a number from "});
+      expect_error(read(with(llama(), key, Json::parse(value))),
+                   {std::string(key) + " is ", "expected a number from "});
     }
   }
   for (const char* key : {"tie_word_embeddings", "attention_bias", "mlp_bias"}) {
@@ -137,10 +146,13 @@ TEST(ModelConfig, numbers_that_are_none_are_refused_by_name) {
 }
 
 TEST(ModelConfig, sizes_must_agree) {
-  expect_error(read(with(llama(), "num_key_value_heads", 3)), {"config.json: 32 query heads over 3 KV heads, expected a multiple"});
+  expect_error(read(with(llama(), "num_key_value_heads", 3)),
+               {"config.json: 32 query heads over 3 KV heads, expected a multiple"});
   expect_error(read(with(llama(), "head_dim", 63)), {"head size 63, expected an even number"});
-  expect_error(read(with(without(llama(), "head_dim"), "hidden_size", 2047)), {"hidden_size 2047 is no multiple of num_attention_heads 32"});
-  expect_error(read(with(with(without(llama(), "head_dim"), "hidden_size", 65536), "num_attention_heads", 8)), {"head size 8192"});
+  expect_error(read(with(without(llama(), "head_dim"), "hidden_size", 2047)),
+               {"hidden_size 2047 is no multiple of num_attention_heads 32"});
+  expect_error(read(with(with(without(llama(), "head_dim"), "hidden_size", 65536), "num_attention_heads", 8)),
+               {"head size 8192"});
 }
 
 TEST(ModelConfig, what_would_change_answers_and_is_not_read_is_refused_by_name) {
@@ -150,17 +162,21 @@ TEST(ModelConfig, what_would_change_answers_and_is_not_read_is_refused_by_name) 
   expect_error(read(with(llama(), "sliding_window", 4096)), {"sliding_window is set"});
   expect_error(read(with(llama(), "use_sliding_window", true)), {"use_sliding_window is true"});
   EXPECT_TRUE(read(with(with(llama(), "use_sliding_window", false), "sliding_window", 4096)).ok()) << "as Qwen3 has it";
-  expect_error(read(with(llama(), "layer_types", Json::array({"full_attention", "sliding_attention"}))), {"layer_types has 'sliding_attention'"});
+  expect_error(read(with(llama(), "layer_types", Json::array({"full_attention", "sliding_attention"}))),
+               {"layer_types has 'sliding_attention'"});
   expect_error(read(with(llama(), "partial_rotary_factor", 0.5)), {"partial_rotary_factor is 0.5"});
-  expect_error(read(with(llama(), "model_type", "qwen2")), {"model_type 'qwen2' is not read yet; read are: llama, qwen3"});
+  expect_error(read(with(llama(), "model_type", "qwen2")),
+               {"model_type 'qwen2' is not read yet; read are: llama, qwen3"});
   expect_error(read(with(llama(), "model_type", "mamba\n")), {"model_type 'mamba\\x0a' is not read yet"});
   expect_error(read(without(llama(), "model_type")), {"model_type is missing, expected one of: llama, qwen3"});
-  expect_error(read(with(llama(), "architectures", Json::array({"LlamaForSequenceClassification"}))), {"LlamaForSequenceClassification", "LlamaForCausalLM"});
+  expect_error(read(with(llama(), "architectures", Json::array({"LlamaForSequenceClassification"}))),
+               {"LlamaForSequenceClassification", "LlamaForCausalLM"});
 }
 
 TEST(ModelConfig, rope_that_is_not_read_is_refused_by_name) {
   const auto scaling = [](const char* json) { return with(llama(), "rope_scaling", Json::parse(json)); };
-  expect_error(read(scaling(R"({"rope_type":"yarn","factor":4.0})")), {"rope_scaling has rope type 'yarn'", "default, llama3"});
+  expect_error(read(scaling(R"({"rope_type":"yarn","factor":4.0})")),
+               {"rope_scaling has rope type 'yarn'", "default, llama3"});
   expect_error(read(scaling(R"({"type":"linear","factor":4.0})")), {"rope type 'linear'"});
   expect_error(read(scaling("3")), {"rope_scaling is 3, expected an object"});
   expect_error(read(scaling(R"({"rope_type":7})")), {"rope_scaling.rope_type is 7, expected a string"});
@@ -177,14 +193,17 @@ TEST(ModelConfig, rope_that_is_not_read_is_refused_by_name) {
   Json crossed = llama();
   crossed["rope_scaling"]["high_freq_factor"] = 1.0;
   expect_error(read(crossed), {"high_freq_factor 1 is not above low_freq_factor 1"});
-  expect_error(read(with(llama(), "rope_parameters", Json::parse(R"({"rope_type":"default","rope_theta":500000.0})"))), {"rope_parameters and rope_scaling disagree"});
-  expect_error(read(with(without(llama(), "rope_scaling"), "rope_parameters", Json::parse(R"({"rope_type":"default","rope_theta":10000.0})"))),
+  expect_error(read(with(llama(), "rope_parameters", Json::parse(R"({"rope_type":"default","rope_theta":500000.0})"))),
+               {"rope_parameters and rope_scaling disagree"});
+  expect_error(read(with(without(llama(), "rope_scaling"), "rope_parameters",
+                         Json::parse(R"({"rope_type":"default","rope_theta":10000.0})"))),
                {"rope_theta is 500000 but rope_parameters beside it says 10000"});
 }
 
 TEST(ModelConfig, quantisation_is_read_as_mlx_writes_it) {
   Json json = llama();
-  json["quantization"] = Json::parse(R"({"group_size":64,"bits":4,"mode":"affine","model.layers.0.self_attn.v_proj":{"bits":8,"group_size":32},
+  json["quantization"] = Json::parse(
+      R"({"group_size":64,"bits":4,"mode":"affine","model.layers.0.self_attn.v_proj":{"bits":8,"group_size":32},
                                          "lm_head":false,"model.embed_tokens":true})");
   json["quantization_config"] = json["quantization"];
   const auto config = read(json);
@@ -201,19 +220,24 @@ TEST(ModelConfig, quantisation_is_read_as_mlx_writes_it) {
 
 TEST(ModelConfig, other_quantisation_is_refused_by_name) {
   const auto block = [](const char* json) { return with(llama(), "quantization", Json::parse(json)); };
-  expect_error(read(block(R"({"bits":3,"group_size":64})")), {"quantization.bits is 3, which is not read yet; read are: 4, 8"});
+  expect_error(read(block(R"({"bits":3,"group_size":64})")),
+               {"quantization.bits is 3, which is not read yet; read are: 4, 8"});
   expect_error(read(block(R"({"bits":7,"group_size":64})")), {"quantization.bits is 7, expected 4 or 8"});
   expect_error(read(block(R"({"bits":"4","group_size":64})")), {"quantization.bits is '4', expected a whole number"});
   expect_error(read(block(R"({"group_size":64})")), {"quantization.bits is missing"});
   expect_error(read(block(R"({"bits":4,"group_size":0})")), {"quantization.group_size is 0, expected 32, 64 or 128"});
   expect_error(read(block(R"({"bits":4})")), {"quantization.group_size is missing"});
-  expect_error(read(block(R"({"bits":4,"group_size":32,"mode":"mxfp4"})")), {"quantization.mode is 'mxfp4', which is not read yet"});
-  expect_error(read(block(R"({"bits":4,"group_size":64,"lm_head":{"bits":6,"group_size":64}})")), {"quantization.'lm_head'.bits is 6, which is not read yet"});
-  expect_error(read(block(R"({"bits":4,"group_size":64,"lm_head":8})")), {"quantization.'lm_head' is 8, expected an object"});
+  expect_error(read(block(R"({"bits":4,"group_size":32,"mode":"mxfp4"})")),
+               {"quantization.mode is 'mxfp4', which is not read yet"});
+  expect_error(read(block(R"({"bits":4,"group_size":64,"lm_head":{"bits":6,"group_size":64}})")),
+               {"quantization.'lm_head'.bits is 6, which is not read yet"});
+  expect_error(read(block(R"({"bits":4,"group_size":64,"lm_head":8})")),
+               {"quantization.'lm_head' is 8, expected an object"});
   expect_error(read(block("4")), {"quantization is 4, expected an object"});
   for (const char* method : {"gptq", "awq", "bitsandbytes", "fp8"}) {
-    expect_error(read(with(llama(), "quantization_config", {{"quant_method", method}, {"bits", 4}, {"group_size", 64}})),
-                 {"quant_method '" + std::string(method) + "', which is not read yet"});
+    expect_error(
+        read(with(llama(), "quantization_config", {{"quant_method", method}, {"bits", 4}, {"group_size", 64}})),
+        {"quant_method '" + std::string(method) + "', which is not read yet"});
   }
   Json disagree = block(R"({"bits":4,"group_size":64})");
   disagree["quantization_config"] = Json::parse(R"({"bits":8,"group_size":64})");
@@ -233,7 +257,8 @@ TEST(ModelConfig, files_that_are_no_config_are_refused) {
   std::string deep;
   for (int i = 0; i < 100000; ++i) deep += "{\"a\":";
   expect_error(read_text(deep), {"config.json: is nested deeper than 64 levels"});
-  expect_error(read_text(std::string((size_t{4} << 20) + 1, ' ')), {"config.json", "more than the 4194304 that are read"});
+  expect_error(read_text(std::string((size_t{4} << 20) + 1, ' ')),
+               {"config.json", "more than the 4194304 that are read"});
 }
 
 // ---------------------------------------------------------------- GGUF
@@ -243,12 +268,19 @@ struct Gguf {
   std::vector<std::string> left_out;
 
   explicit Gguf(std::vector<std::string> without = {}) : left_out(std::move(without)) {
-    const auto wanted = [&](const char* key) { return std::find(left_out.begin(), left_out.end(), key) == left_out.end(); };
+    const auto wanted = [&](const char* key) {
+      return std::find(left_out.begin(), left_out.end(), key) == left_out.end();
+    };
     if (wanted("general.architecture")) builder.string("general.architecture", "llama");
-    for (const auto& [key, value] : {std::pair{"llama.block_count", 30u}, {"llama.context_length", 8192u}, {"llama.embedding_length", 576u},
-                                     {"llama.feed_forward_length", 1536u}, {"llama.attention.head_count", 9u},
-                                     {"llama.attention.head_count_kv", 3u}, {"llama.rope.dimension_count", 64u},
-                                     {"tokenizer.ggml.bos_token_id", 1u}, {"tokenizer.ggml.eos_token_id", 2u}}) {
+    for (const auto& [key, value] : {std::pair{"llama.block_count", 30u},
+                                     {"llama.context_length", 8192u},
+                                     {"llama.embedding_length", 576u},
+                                     {"llama.feed_forward_length", 1536u},
+                                     {"llama.attention.head_count", 9u},
+                                     {"llama.attention.head_count_kv", 3u},
+                                     {"llama.rope.dimension_count", 64u},
+                                     {"tokenizer.ggml.bos_token_id", 1u},
+                                     {"tokenizer.ggml.eos_token_id", 2u}}) {
       if (wanted(key)) builder.u32(key, value);
     }
     if (wanted("llama.attention.layer_norm_rms_epsilon")) builder.f32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
@@ -287,8 +319,9 @@ TEST(ModelConfigGguf, a_llama_is_read_out_of_its_metadata) {
 }
 
 TEST(ModelConfigGguf, what_is_missing_is_named) {
-  for (const char* key : {"general.architecture", "llama.block_count", "llama.context_length", "llama.embedding_length", "llama.feed_forward_length",
-                          "llama.attention.head_count", "llama.attention.layer_norm_rms_epsilon"}) {
+  for (const char* key :
+       {"general.architecture", "llama.block_count", "llama.context_length", "llama.embedding_length",
+        "llama.feed_forward_length", "llama.attention.head_count", "llama.attention.layer_norm_rms_epsilon"}) {
     expect_error(Gguf({key}).read(), {"metadata key '" + std::string(key) + "' is missing"});
   }
   expect_error(Gguf({"tokenizer.ggml.tokens"}).read(), {"'llama.vocab_size' is missing"});

@@ -17,7 +17,11 @@ constexpr size_t kChunkBytes = size_t{16} << 20;
 class Packer {
  public:
   Packer(const TensorSource& source, const WeightsPlan& plan, ThreadPool& pool, const LoadProgress& progress)
-      : source_(source), pool_(pool), progress_(progress), total_(source.total_bytes()), readers_(pool.num_threads(), RowReader(plan)) {}
+      : source_(source),
+        pool_(pool),
+        progress_(progress),
+        total_(source.total_bytes()),
+        readers_(pool.num_threads(), RowReader(plan)) {}
 
   Status pack_vector(const VectorPlan& plan, std::byte* memory) {
     const Tensor& tensor = *plan.values;
@@ -40,8 +44,9 @@ class Packer {
       const Range panels{panel, std::min(panel + step, num_panels)};
       const uint32_t bad_row = pack_panels(plan, panels, data);
       if (bad_row != RowReader::kNone) {
-        return invalid("{}: tensor {} has a {} that is not finite in row {}", plan.values->file, in_quotes(plan.values->name),
-                       plan.matrix->format.quantised() ? "scale or bias" : "value", bad_row);
+        return invalid("{}: tensor {} has a {} that is not finite in row {}", plan.values->file,
+                       in_quotes(plan.values->name), plan.matrix->format.quantised() ? "scale or bias" : "value",
+                       bad_row);
       }
       release_rows(plan, panels);
     }
@@ -105,7 +110,8 @@ Result<Weights> load_weights(const ModelConfig& config, const TensorSource& sour
   Weights weights;
   ASSIGN_OR_RETURN(WeightsPlan plan, plan_weights(config, source, names, weights));
   if (const uint64_t available = available_memory_bytes(); plan.packed_bytes > available) {
-    return outside("the weights take {} MB of memory, but only {} MB are available", plan.packed_bytes >> 20, available >> 20);
+    return outside("the weights take {} MB of memory, but only {} MB are available", plan.packed_bytes >> 20,
+                   available >> 20);
   }
   ASSIGN_OR_RETURN(weights.memory, Arena::make(plan.packed_bytes));
   weights.packed_bytes = plan.packed_bytes;

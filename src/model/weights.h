@@ -40,8 +40,9 @@ using LoadProgress = std::function<void(uint64_t done, uint64_t total)>;
 
 enum class TensorNames : uint8_t { kHuggingFace, kGguf };
 
-// Checks every tensor's shape and type against the config, plans the arena, then packs panel by panel over the pool's threads and
-// gives the file's pages back as it goes (peak memory <= 1.15 x packed + 200 MB). What could not fit in memory is refused before.
+// Checks every tensor's shape and type against the config, plans the arena, then packs panel by panel over the pool's
+// threads and gives the file's pages back as it goes (peak memory <= 1.15 x packed + 200 MB). What could not fit in
+// memory is refused before.
 // Rows of attn_q / attn_k of a GGUF llama are put back from neighbour order to Hugging Face's halves.
 Result<Weights> load_weights(const ModelConfig& config, const TensorSource& source, TensorNames names, ThreadPool& pool,
                              const LoadProgress& progress);

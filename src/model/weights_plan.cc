@@ -34,7 +34,8 @@ std::string size_text(Size size, const ModelConfig& config) {
     case Size::kIntermediate: return fmt::format("intermediate_size {}", config.intermediate_size);
     case Size::kVocab: return fmt::format("vocab_size {}", config.vocab_size);
     case Size::kQuery: return fmt::format("num_attention_heads {} x head_dim {}", config.num_heads, config.head_dim);
-    case Size::kKeyValue: return fmt::format("num_key_value_heads {} x head_dim {}", config.num_kv_heads, config.head_dim);
+    case Size::kKeyValue:
+      return fmt::format("num_key_value_heads {} x head_dim {}", config.num_kv_heads, config.head_dim);
     case Size::kHead: break;
   }
   return fmt::format("head_dim {}", config.head_dim);
@@ -46,7 +47,7 @@ struct MatrixRow {
   PackedMatrix LayerWeights::*member;
   Size rows;
   Size cols;
-  bool rotary = false;            // rope turns its rows
+  bool rotary = false;  // rope turns its rows
 };
 
 constexpr std::array kMatrices = {
@@ -114,17 +115,21 @@ class Planner {
 
   Result<WeightsPlan> plan(Weights& weights) {
     const bool gguf = names_ == TensorNames::kGguf;
-    RETURN_IF_ERROR(add_matrix(gguf ? "token_embd" : "model.embed_tokens", {{}, {}, nullptr, Size::kVocab, Size::kHidden}, weights.embedding));
+    RETURN_IF_ERROR(add_matrix(gguf ? "token_embd" : "model.embed_tokens",
+                               {{}, {}, nullptr, Size::kVocab, Size::kHidden}, weights.embedding));
     if (!config_.tied_embeddings) {
-      RETURN_IF_ERROR(add_matrix(gguf ? "output" : "lm_head", {{}, {}, nullptr, Size::kVocab, Size::kHidden}, weights.lm_head));
+      RETURN_IF_ERROR(
+          add_matrix(gguf ? "output" : "lm_head", {{}, {}, nullptr, Size::kVocab, Size::kHidden}, weights.lm_head));
     }
     RETURN_IF_ERROR(add_vector(gguf ? "output_norm" : "model.norm", Size::kHidden, weights.final_norm));
     // Before anything is as long as the config claims: the last layer must be there.
     if (find(layer_path(config_.num_layers - 1, kVectors[0].hugging_face, kVectors[0].gguf) + ".weight") == nullptr) {
-      return missing(layer_path(config_.num_layers - 1, kVectors[0].hugging_face, kVectors[0].gguf) + ".weight", Size::kHidden, {});
+      return missing(layer_path(config_.num_layers - 1, kVectors[0].hugging_face, kVectors[0].gguf) + ".weight",
+                     Size::kHidden, {});
     }
     weights.layers.resize(config_.num_layers);
-    for (uint32_t layer = 0; layer < config_.num_layers; ++layer) RETURN_IF_ERROR(add_layer(layer, weights.layers[layer]));
+    for (uint32_t layer = 0; layer < config_.num_layers; ++layer)
+      RETURN_IF_ERROR(add_layer(layer, weights.layers[layer]));
     RETURN_IF_ERROR(refuse_unused());
     return std::move(plan_);
   }
@@ -142,7 +147,8 @@ class Planner {
   }
 
   std::string layer_path(uint32_t layer, std::string_view hugging_face, std::string_view gguf) const {
-    return names_ == TensorNames::kGguf ? fmt::format("blk.{}.{}", layer, gguf) : fmt::format("model.layers.{}.{}", layer, hugging_face);
+    return names_ == TensorNames::kGguf ? fmt::format("blk.{}.{}", layer, gguf)
+                                        : fmt::format("model.layers.{}.{}", layer, hugging_face);
   }
 
   const Tensor* find(const std::string& name) {
@@ -151,7 +157,7 @@ class Planner {
     return tensor;
   }
 
-  // -- vectors ----------------------------------------------------------------------------------------------------------
+  // -- vectors ------------------------------------------------------------------------------------------------------
 
   Status add_vector(const std::string& path, Size size, const float*& vector) {
     const Tensor* tensor = find(path + ".weight");
@@ -165,7 +171,7 @@ class Planner {
     return ok_status();
   }
 
-  // -- matrices ---------------------------------------------------------------------------------------------------------
+  // -- matrices -----------------------------------------------------------------------------------------------------
 
   Status add_matrix(const std::string& path, const MatrixRow& row, PackedMatrix& matrix) {
     const uint32_t rows = size_of(row.rows, config_);
@@ -179,7 +185,8 @@ class Planner {
     if (plan.scales != nullptr) {
       ASSIGN_OR_RETURN(matrix.format, affine_format(path, plan, row));
     } else {
-      if (plan.values->shape != std::vector<uint64_t>{rows, cols}) return wrong_shape(*plan.values, row.rows, row.cols, {rows, cols});
+      if (plan.values->shape != std::vector<uint64_t>{rows, cols})
+        return wrong_shape(*plan.values, row.rows, row.cols, {rows, cols});
       ASSIGN_OR_RETURN(matrix.format, plain_format(path, *plan.values));
     }
     matrix.rows = rows;
@@ -193,7 +200,8 @@ class Planner {
   // Whole tensors: three float types; in a GGUF file also blocks with their scales inside.
   Result<MatrixFormat> plain_format(const std::string& path, const Tensor& values) const {
     if (const QuantisedPath* claim = claim_of(path); claim != nullptr && claim->bits != 0) {
-      return invalid("{} has no {} beside it, but config.json says {} bits for it", where(values), in_quotes(path + ".scales"), claim->bits);
+      return invalid("{} has no {} beside it, but config.json says {} bits for it", where(values),
+                     in_quotes(path + ".scales"), claim->bits);
     }
     std::optional<MatrixFormat> format = unquantised_format(values.dtype);
     if (!format.has_value() && names_ == TensorNames::kGguf) format = block_format(values.dtype);
@@ -204,8 +212,8 @@ class Planner {
     return invalid("{} has type {}, expected F32, F16 or BF16", where(values), dtype_name(values.dtype));
   }
 
-  // MLX: values uint32 [rows, cols * bits / 32], scales and biases [rows, cols / group]. With cols from the config the shapes say
-  // what bits and group are; the config must say the same.
+  // MLX: values uint32 [rows, cols * bits / 32], scales and biases [rows, cols / group]. With cols from the config
+  // the shapes say what bits and group are; the config must say the same.
   Result<MatrixFormat> affine_format(const std::string& path, const MatrixPlan& plan, const MatrixRow& row) const {
     const uint64_t rows = size_of(row.rows, config_);
     const uint64_t cols = size_of(row.cols, config_);
@@ -213,54 +221,65 @@ class Planner {
     const Tensor& scales = *plan.scales;
     if (plan.biases == nullptr) return invalid("{} has no {} beside it", where(scales), in_quotes(path + ".biases"));
     if (values.dtype != DType::kU32) {
-      return invalid("{} has type {} but there is {}: expected U32 (packed)", where(values), dtype_name(values.dtype), in_quotes(scales.name));
+      return invalid("{} has type {} but there is {}: expected U32 (packed)", where(values), dtype_name(values.dtype),
+                     in_quotes(scales.name));
     }
     const std::optional<ScaleType> type = scale_type(scales.dtype);
-    if (!type.has_value()) return invalid("{} has type {}, expected F32, F16 or BF16", where(scales), dtype_name(scales.dtype));
+    if (!type.has_value())
+      return invalid("{} has type {}, expected F32, F16 or BF16", where(scales), dtype_name(scales.dtype));
     if (plan.biases->dtype != scales.dtype || plan.biases->shape != scales.shape) {
-      return invalid("{} is {} {}, expected {} {} as the scales", where(*plan.biases), dtype_name(plan.biases->dtype), plan.biases->shape_text(),
-                     dtype_name(scales.dtype), scales.shape_text());
+      return invalid("{} is {} {}, expected {} {} as the scales", where(*plan.biases), dtype_name(plan.biases->dtype),
+                     plan.biases->shape_text(), dtype_name(scales.dtype), scales.shape_text());
     }
-    const auto fits = [&](const Tensor& t) { return t.shape.size() == 2 && t.shape[0] == rows && t.shape[1] > 0 && t.shape[1] <= cols; };
+    const auto fits = [&](const Tensor& t) {
+      return t.shape.size() == 2 && t.shape[0] == rows && t.shape[1] > 0 && t.shape[1] <= cols;
+    };
     if (!fits(values)) return wrong_shape(values, row.rows, row.cols, {rows, cols / 8}, " with 4 bits");
-    if (!fits(scales) || cols % scales.shape[1] != 0) return wrong_shape(scales, row.rows, row.cols, {rows, cols / 64}, " with groups of 64");
+    if (!fits(scales) || cols % scales.shape[1] != 0)
+      return wrong_shape(scales, row.rows, row.cols, {rows, cols / 64}, " with groups of 64");
     return check_claim(path, plan, static_cast<uint32_t>(cols), *type);
   }
 
-  Result<MatrixFormat> check_claim(const std::string& path, const MatrixPlan& plan, uint32_t cols, ScaleType scales) const {
+  Result<MatrixFormat> check_claim(const std::string& path, const MatrixPlan& plan, uint32_t cols,
+                                   ScaleType scales) const {
     const uint64_t group = cols / plan.scales->shape[1];
     const uint64_t row_bits = plan.values->shape[1] * 32;
-    if (config_.quantised_bits == 0) return invalid("{} is quantised, but config.json has no 'quantization'", where(*plan.values));
+    if (config_.quantised_bits == 0)
+      return invalid("{} is quantised, but config.json has no 'quantization'", where(*plan.values));
     const QuantisedPath* claim = claim_of(path);
     const uint32_t bits = claim != nullptr ? claim->bits : config_.quantised_bits;
     const uint32_t claimed_group = claim != nullptr ? claim->group : config_.quantised_group;
     if (bits == 0) return invalid("{} is quantised, but config.json says it is not", where(*plan.values));
     if (row_bits != uint64_t{bits} * cols || group != claimed_group) {
-      return invalid("{} has shape {} and scales {}, expected [{}, {}] and [{}, {}] (quantization: {} bits in groups of {}). Is config.json "
-                     "from another model?",
-                     where(*plan.values), plan.values->shape_text(), plan.scales->shape_text(), plan.values->shape[0],
-                     uint64_t{bits} * cols / 32, plan.values->shape[0], cols / claimed_group, bits, claimed_group);
+      return invalid(
+          "{} has shape {} and scales {}, expected [{}, {}] and [{}, {}] (quantization: {} bits in groups of {}). Is "
+          "config.json "
+          "from another model?",
+          where(*plan.values), plan.values->shape_text(), plan.scales->shape_text(), plan.values->shape[0],
+          uint64_t{bits} * cols / 32, plan.values->shape[0], cols / claimed_group, bits, claimed_group);
     }
     return MatrixFormat{WeightType::kUnsigned, static_cast<uint8_t>(bits), static_cast<uint16_t>(group), scales};
   }
 
   const QuantisedPath* claim_of(const std::string& path) const {
     const auto& paths = config_.quantised_paths;
-    const auto found = std::lower_bound(paths.begin(), paths.end(), path, [](const QuantisedPath& a, const std::string& b) { return a.path < b; });
+    const auto found = std::lower_bound(paths.begin(), paths.end(), path,
+                                        [](const QuantisedPath& a, const std::string& b) { return a.path < b; });
     return found != paths.end() && found->path == path ? &*found : nullptr;
   }
 
-  // -- no --------------------------------------------------------------------------------------------------------------
+  // -- no -----------------------------------------------------------------------------------------------------------
 
   std::string reason(Size rows, std::optional<Size> cols) const {
-    return cols.has_value() ? fmt::format("{}, {}", size_text(rows, config_), size_text(*cols, config_)) : size_text(rows, config_);
+    return cols.has_value() ? fmt::format("{}, {}", size_text(rows, config_), size_text(*cols, config_))
+                            : size_text(rows, config_);
   }
   const char* config_place() const { return names_ == TensorNames::kGguf ? "the metadata" : "config.json"; }
 
   Error missing(const std::string& name, Size rows, std::optional<Size> cols) const {
     const bool head = name == "lm_head.weight";
-    return invalid("tensor {} is missing, expected by {} ({}, num_hidden_layers {}{})", in_quotes(name), config_place(), reason(rows, cols),
-                   config_.num_layers, head ? ", tie_word_embeddings not true" : "");
+    return invalid("tensor {} is missing, expected by {} ({}, num_hidden_layers {}{})", in_quotes(name), config_place(),
+                   reason(rows, cols), config_.num_layers, head ? ", tie_word_embeddings not true" : "");
   }
 
   Error wrong_shape(const Tensor& tensor, Size rows, std::optional<Size> cols, const std::vector<uint64_t>& expected,
@@ -278,8 +297,9 @@ class Planner {
       const std::string_view name = tensors[i].name;
       if (used_[i] || name.ends_with(".rotary_emb.inv_freq")) continue;
       if (config_.tied_embeddings && names_ == TensorNames::kHuggingFace && name.starts_with("lm_head.")) continue;
-      return invalid("{} is no part of a {} model with {} layers as it is read here, and answers would be wrong without it", where(tensors[i]),
-                     config_.family, config_.num_layers);
+      return invalid(
+          "{} is no part of a {} model with {} layers as it is read here, and answers would be wrong without it",
+          where(tensors[i]), config_.family, config_.num_layers);
     }
     return ok_status();
   }
@@ -300,7 +320,8 @@ class Planner {
 
 }  // namespace
 
-Result<WeightsPlan> plan_weights(const ModelConfig& config, const TensorSource& source, TensorNames names, Weights& weights) {
+Result<WeightsPlan> plan_weights(const ModelConfig& config, const TensorSource& source, TensorNames names,
+                                 Weights& weights) {
   return Planner(config, source, names).plan(weights);
 }
 

@@ -1,5 +1,5 @@
-// Which tensor of a checkpoint fills which matrix, and where each matrix will stand in memory. Made and checked before a
-// single weight is read: names, types, shapes against the config, quantisation, tensors nobody asked for.
+// Which tensor of a checkpoint fills which matrix, and where each matrix will stand in memory. Made and checked
+// before a single weight is read: names, types, shapes against the config, quantisation, tensors nobody asked for.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +35,7 @@ struct WeightsPlan {
 };
 
 // Sizes weights.layers and points into `weights`, which must not move until the plan is carried out.
-Result<WeightsPlan> plan_weights(const ModelConfig& config, const TensorSource& source, TensorNames names, Weights& weights);
+Result<WeightsPlan> plan_weights(const ModelConfig& config, const TensorSource& source, TensorNames names,
+                                 Weights& weights);
 
 }  // namespace slipstream

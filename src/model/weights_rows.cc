@@ -89,8 +89,11 @@ RowReader::Rows RowReader::read(const MatrixPlan& plan, uint32_t first_row) {
     }
     const DType scale_dtype = stored_dtype(matrix.format.scales);
     const size_t groups = matrix.cols / matrix.format.group;
-    const auto finite = [&](const void* from) { return values_finite(scale_dtype, static_cast<const std::byte*>(from), groups); };
-    const bool good = finite(rows.source.scales[n]) && (rows.source.biases[n] == nullptr || finite(rows.source.biases[n]));
+    const auto finite = [&](const void* from) {
+      return values_finite(scale_dtype, static_cast<const std::byte*>(from), groups);
+    };
+    const bool good =
+        finite(rows.source.scales[n]) && (rows.source.biases[n] == nullptr || finite(rows.source.biases[n]));
     if (!good) rows.bad_row = std::min(rows.bad_row, first_row + n);
   }
   return rows;

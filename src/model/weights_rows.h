@@ -1,13 +1,13 @@
 // Rows of a checkpoint's tensors, as pack_panel() wants them: one byte per quantised value, scales apart.
 //
 // What is stored:
-//   MLX     values: a row is a stream of bits, low bits first in little-endian words: with 4 bits byte i holds inputs 2 i
-//           (low half) and 2 i + 1; scales and biases in tensors of their own
+//   MLX     values: a row is a stream of bits, low bits first in little-endian words: with 4 bits byte i holds input
+//           2 i (low half) and 2 i + 1; scales and biases in tensors of their own
 //   Q8_0    blocks of 34 bytes: fp16 scale, 32 int8
 //   Q4_1    blocks of 20 bytes: fp16 scale, fp16 bias, 16 bytes: byte i holds input i (low half) and 16 + i
 //
-// Order of rows: a GGUF llama rotates neighbours, so q and k have the rows of each head interleaved; here they go back to
-// Hugging Face's halves, which is a permutation of rows and changes no number (ARITHMETIC.md 9 turns halves):
+// Order of rows: a GGUF llama rotates neighbours, so q and k have the rows of each head interleaved; here they go
+// back to Hugging Face's halves, which is a permutation of rows and changes no number (ARITHMETIC.md 9 turns halves):
 //   row of the model    h * d + 0 .. d/2 - 1 | h * d + d/2 .. d - 1
 //   row in the file     h * d + 0, 2, 4 ..   | h * d + 1, 3, 5 ..
 #pragma once

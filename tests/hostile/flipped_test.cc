@@ -1,4 +1,5 @@
-// Good files with random bytes flipped, cut off anywhere, or with values exchanged: each is read, or refused in one line.
+// Good files with random bytes flipped, cut off anywhere, or with values exchanged: each is read, or refused in one
+// line.
 // A world is replayed by its seed and number, which every failure prints.
 #include <gtest/gtest.h>
 
@@ -41,7 +42,8 @@ class Flipped : public testing::Test {
   }
   void copy(const std::string& oracle) {
     for (const char* name : {"config.json", "generation_config.json", "model.safetensors"}) {
-      std::filesystem::copy_file(kOracles + oracle + "/" + name, folder_.path(name), std::filesystem::copy_options::overwrite_existing);
+      std::filesystem::copy_file(kOracles + oracle + "/" + name, folder_.path(name),
+                                 std::filesystem::copy_options::overwrite_existing);
     }
   }
   // A new file each time: an earlier one may still be mapped.
@@ -86,12 +88,14 @@ TEST_F(Flipped, every_value_of_a_config_by_every_other_kind_of_value) {
     SCOPED_TRACE(oracle);
     for (const auto& entry : std::filesystem::directory_iterator(kOracles + oracle)) {
       if (entry.path().filename().string().starts_with("model")) {
-        std::filesystem::copy_file(entry.path(), folder_.path(entry.path().filename().string()), std::filesystem::copy_options::overwrite_existing);
+        std::filesystem::copy_file(entry.path(), folder_.path(entry.path().filename().string()),
+                                   std::filesystem::copy_options::overwrite_existing);
       }
     }
     const Json good = Json::parse(read_file(kOracles + oracle + "/config.json")).flatten();
     for (const auto& [pointer, value] : good.items()) {
-      for (const char* other : {"null", "\"64\"", "-1", "0", "1", "2.5", "1e30", "18446744073709551615", "true", "[]", "[1]", "{}", "{\"a\":1}", "\"\\u0000\\n\""}) {
+      for (const char* other : {"null", "\"64\"", "-1", "0", "1", "2.5", "1e30", "18446744073709551615", "true", "[]",
+                                "[1]", "{}", "{\"a\":1}", "\"\\u0000\\n\""}) {
         SCOPED_TRACE(pointer + " = " + other);
         Json changed = good.unflatten();
         changed[Json::json_pointer(pointer)] = Json::parse(other);

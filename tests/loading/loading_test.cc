@@ -1,5 +1,5 @@
-// Peak memory while loading stays near the packed weights (issue: at most 1.15 x packed + 200 MB), whatever the size of the
-// files: their pages are given back as they are packed.
+// Peak memory while loading stays near the packed weights (issue: at most 1.15 x packed + 200 MB), whatever the size
+// of the files: their pages are given back as they are packed.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -34,19 +34,22 @@ void expect_small_peak(const std::string& path) {
   ASSERT_TRUE(weights.ok()) << weights.error().message;
   const uint64_t packed = weights->packed_bytes;
   const uint64_t peak = peak_resident_bytes();
-  std::printf("file %lu MB, packed %lu MB, peak %lu MB, %.2f s\n", checkpoint->tensors.total_bytes() / kMegabyte, packed / kMegabyte,
-              peak / kMegabyte, clock.now_s() - begin);
+  std::printf("file %lu MB, packed %lu MB, peak %lu MB, %.2f s\n", checkpoint->tensors.total_bytes() / kMegabyte,
+              packed / kMegabyte, peak / kMegabyte, clock.now_s() - begin);
   EXPECT_GE(peak, packed) << "the weights themselves are in memory";
-  // Tighter than promised: the program, the chunk in work, and the metadata (49,152 tokens, 48,900 merges) take some 40 MB.
+  // Tighter than promised: the program, the chunk in work, and the metadata (49,152 tokens, 48,900 merges) take some
+  // 40 MB.
   EXPECT_LE(peak, packed + packed / 20 + 64 * kMegabyte);
 }
 
-// A folder whose weights are all zero: the file is one hole behind its header, so that making it costs no disk; reading it
-// takes pages like any other.
+// A folder whose weights are all zero: the file is one hole behind its header, so that making it costs no disk;
+// reading it takes pages like any other.
 void write_zero_checkpoint(const TempFolder& folder, uint32_t num_layers, const std::string& dtype, bool quantised) {
   constexpr uint64_t kHidden = 2048, kIntermediate = 8192, kVocab = 4096;
-  Json config = {{"model_type", "llama"},     {"num_hidden_layers", num_layers}, {"hidden_size", kHidden},    {"intermediate_size", kIntermediate},
-                 {"vocab_size", kVocab},      {"num_attention_heads", 32},       {"num_key_value_heads", 32}, {"tie_word_embeddings", true}};
+  Json config = {{"model_type", "llama"},     {"num_hidden_layers", num_layers},
+                 {"hidden_size", kHidden},    {"intermediate_size", kIntermediate},
+                 {"vocab_size", kVocab},      {"num_attention_heads", 32},
+                 {"num_key_value_heads", 32}, {"tie_word_embeddings", true}};
   if (quantised) config["quantization"] = {{"bits", 4}, {"group_size", 64}};
   write_file(folder.path("config.json"), config.dump());
   Json header;
