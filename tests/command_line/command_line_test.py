@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""`slipstream` as a person types it: what it says, where, and with which exit status.
+
+    python3 tests/command_line/command_line_test.py PROGRAM DATA_FOLDER
+"""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import unittest
+import urllib.request
+
+DATA = pathlib.Path(sys.argv.pop(2))
+PROGRAM = sys.argv.pop(1)
+MODEL = DATA / "oracle" / "llama-untied-bf16"
+CHATML = DATA.parent / "api" / "chatml.jinja"
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [PROGRAM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+class CommandLine(unittest.TestCase):
+    def test_version(self):
+        done = run("--version")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"^slipstream \d+\.\d+\.\d+\n$")
+        self.assertEqual(done.stderr, "")
+
+    def test_help_groups_and_explains(self):
+        done = run("serve", "--help")
+        self.assertEqual(done.returncode, 0)
+        for heading in ["Batching:", "KV cache:", "Server:", "Machine:"]:
+            self.assertIn(f"\n{heading}\n", done.stdout)
+        said = " ".join(done.stdout.split())
+        self.assertIn("Usage: slipstream serve", said)
+        self.assertIn("the KV cache is always paged", said)
+        self.assertIn("for running and remembered tokens together", said)
+        self.assertNotIn("--cache-dir", said)  # not there yet
+        self.assertLess(max(map(len, done.stdout.split("\n"))), 112)
+
+    def test_nothing_to_do_is_help_and_2(self):
+        done = run()
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        for command in ["serve", "logits", "eval"]:
+            self.assertIn(f"  {command} ", done.stderr)
+        done = run("serve")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("Usage: slipstream serve [OPTIONS] [MODEL]", done.stderr)
+
+    def test_every_mistake_is_named(self):
+        wrong = "serve --port 99999 --foo 3 --no-auth --api-key k --cache-dir x model --threads none"
+        done = run(*wrong.split())
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        lines = done.stderr.splitlines()
+        self.assertTrue(all(line.startswith("slipstream: ") for line in lines), done.stderr)
+        for name in ["--foo: no such option", "--port: ", "--cache-dir: not yet", "--threads: ", "--api-key, --no-auth: "]:
+            self.assertEqual(sum(line.startswith(f"slipstream: {name}") for line in lines), 1, name)
+
+    def test_an_option_without_its_value_is_named(self):
+        done = run("serve", "model", "--port")
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, r"^slipstream: --port: expected .*\n$")
+
+    def test_other_commands_name_what_is_wrong(self):
+        for arguments in [["frob"], ["logits"], ["eval"], ["eval", "frob"], ["logits", "x", "--isa", "neon"]]:
+            with self.subTest(arguments=arguments):
+                done = run(*arguments)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertRegex(done.stderr, r"^slipstream: [^\n]+\n$")
+
+    def test_a_model_that_is_not_there_is_one_line_and_1(self):
+        for model in ["no/such/folder", "someone/some-model", str(DATA)]:
+            done = run("serve", model, "--port", "0")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, r"^slipstream: [^\n]+\n$")
+
+    def test_an_old_processor_is_told_so_in_one_line(self):
+        done = run("--version", SLIPSTREAM_PRETEND_OLD_CPU="1")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, r"^slipstream: this processor is too old: it lacks AVX2; [^\n]+\n$")
+
+
+class Serving(unittest.TestCase):
+    def serve(self, *options):
+        command = [PROGRAM, "serve", str(MODEL), "--cache-memory-mb", "32", "--chat-template", str(CHATML), *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process, process.stdout.readline()
+
+    def test_one_line_of_facts_a_line_to_try_and_0_after_sigterm(self):
+        process, facts = self.serve("--port", "0", "--continuous-batching", "--max-num-seqs", "3", "--threads", "2")
+        self.assertRegex(
+            facts,
+            r"^slipstream \S+: llama-untied-bf16, 2 threads, \w+, weights \d+ MB, KV \d+ blocks of 64 tokens = \d+ MB, "
+            r"max_model_len \d+, up to 3 requests together, http://127\.0\.0\.1:\d+\n$",
+        )
+        words = shlex.split(process.stdout.readline())
+        self.assertEqual(words[:3], ["try:", "curl", "-s"])
+        body = json.loads(words[words.index("-d") + 1])
+        self.assertEqual(body["messages"][0]["content"], "What is the capital of France?")
+        body["max_tokens"] = 4
+        request = urllib.request.Request(words[3], json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            self.assertEqual(json.load(answer)["usage"]["completion_tokens"], 4)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=60), 0)
+
+    def test_a_log_level_of_debug_writes_a_line_for_each_step(self):
+        process, facts = self.serve("--port", "0", "--log-level", "debug")
+        body = json.dumps({"model": "llama-untied-bf16", "prompt": [5, 6, 7], "max_tokens": 3, "ignore_eos": True})
+        address = re.search(r"http://\S+", facts).group(0)
+        urllib.request.urlopen(f"{address}/v1/completions", body.encode(), timeout=60).read()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        steps = re.findall(
+            r"debug step (\d+)  rows (\d+) = (\d+) seqs \+ (\d+) prompt  kv (\d+)/(\d+)  wait 0  [\d.]+ ms  out 1\n", errors
+        )
+        self.assertEqual([row[:4] for row in steps], [("1", "3", "0", "3"), ("2", "1", "1", "0"), ("3", "1", "1", "0")])
+
+    def test_a_port_that_is_taken_is_one_line_and_1(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            done = run("serve", MODEL, "--port", port)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, rf"^slipstream: [^\n]*{port}[^\n]*\n$")
+
+    def test_numbers_that_do_not_fit_the_model_are_refused_with_the_option_to_change(self):
+        for options, name in [
+            (["--max-model-len", "1000000"], "--max-model-len"),
+            (["--cache-memory-mb", "1000000000"], "--cache-memory-mb"),
+        ]:
+            done = run("serve", MODEL, "--port", "0", *options)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, rf"^slipstream: [^\n]*{name}[^\n]*\n$")
+
+
+if __name__ == "__main__":
+    unittest.main()
