@@ -18,6 +18,7 @@ uint64_t after_ms(const Clock& clock, uint32_t milliseconds) {
 
 Connection::Connection(ConnectionHub& hub, Socket socket) : hub_(hub), socket_(std::move(socket)) {
   hub_.connections.insert(this);
+  hub_.connection_began.notify();
 }
 
 Connection::~Connection() {

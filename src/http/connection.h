@@ -52,6 +52,7 @@ struct ConnectionHub {
   uint32_t num_in_work = 0;            // requests in the handler
   bool draining = false;               // no connection is kept after its answer
   bool stopping = false;               // nothing is begun any more
+  Wakeup connection_began;
   Wakeup connection_ended;
 };
 

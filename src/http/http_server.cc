@@ -70,6 +70,10 @@ struct HttpServer::State {
 
   Task<void> enforce_time_limits() {
     while (!hub.stopping) {
+      if (hub.connections.empty()) {
+        co_await hub.connection_began;  // an idle server sleeps
+        continue;
+      }
       co_await sweep_timer.wait_ms(kSweepMs);
       const uint64_t now_ns = hub.clock.now_ns();
       for_each_connection([now_ns](Connection& connection) { connection.look_at_clock(now_ns); });
@@ -121,6 +125,7 @@ struct HttpServer::State {
     listener.close();
     accept_pause.cancel();
     sweep_timer.cancel();
+    hub.connection_began.notify();
     drain_timer.cancel();
     signals.cancel();
     stop_asked.notify();
