@@ -1,5 +1,5 @@
-//! The C functions, and nothing else. Each catches panics; text and ids travel in Buffers that this crate allocates and frees.
-//! The contract is src/text/text_abi.h.
+//! The C functions, and nothing else. Each catches panics; text and ids travel in Buffers that this crate allocates
+//! and frees. The contract is src/text/text_abi.h.
 
 use crate::chat_template::ChatTemplate;
 use crate::panics::caught;
@@ -55,7 +55,8 @@ impl View {
     }
 
     unsafe fn text<'a>(self, what: &str) -> Outcome<&'a str> {
-        std::str::from_utf8(self.bytes()).map_err(|fault| format!("{what} is not UTF-8 at byte {}", fault.valid_up_to()))
+        std::str::from_utf8(self.bytes())
+            .map_err(|fault| format!("{what} is not UTF-8 at byte {}", fault.valid_up_to()))
     }
 }
 
@@ -90,7 +91,11 @@ pub unsafe extern "C" fn slipstream_text_free_buffer(buffer: Buffer) {
 /// # Safety
 /// Pointers as in text_abi.h.
 #[no_mangle]
-pub unsafe extern "C" fn slipstream_text_tokenizer_from_json(json: View, tokenizer: *mut *mut Tokenizer, fault: *mut Buffer) -> i32 {
+pub unsafe extern "C" fn slipstream_text_tokenizer_from_json(
+    json: View,
+    tokenizer: *mut *mut Tokenizer,
+    fault: *mut Buffer,
+) -> i32 {
     guarded(fault, || {
         *tokenizer = Box::into_raw(Box::new(tokenizer_file::read(json.bytes())?));
         Ok(())
@@ -111,7 +116,8 @@ impl Strings {
         let begins = slice(self.begins, self.count + 1);
         let bytes = slice(self.bytes, begins[self.count]);
         let text = |index: usize| {
-            std::str::from_utf8(&bytes[begins[index]..begins[index + 1]]).map_err(|_| format!("{what} {index} is not UTF-8"))
+            std::str::from_utf8(&bytes[begins[index]..begins[index + 1]])
+                .map_err(|_| format!("{what} {index} is not UTF-8"))
         };
         (0..self.count).map(text).collect()
     }
@@ -198,7 +204,11 @@ pub struct Table {
 /// # Safety
 /// As above.
 #[no_mangle]
-pub unsafe extern "C" fn slipstream_text_token_table(tokenizer: *const Tokenizer, table: *mut Table, fault: *mut Buffer) -> i32 {
+pub unsafe extern "C" fn slipstream_text_token_table(
+    tokenizer: *const Tokenizer,
+    table: *mut Table,
+    fault: *mut Buffer,
+) -> i32 {
     guarded(fault, || {
         let made = (*tokenizer).token_bytes()?;
         *table = Table {
@@ -214,7 +224,11 @@ pub unsafe extern "C" fn slipstream_text_token_table(tokenizer: *const Tokenizer
 /// # Safety
 /// As above. `spellings`: the control tokens' texts, each with its length (uint32) in front.
 #[no_mangle]
-pub unsafe extern "C" fn slipstream_text_control_tokens(tokenizer: *const Tokenizer, spellings: *mut Buffer, fault: *mut Buffer) -> i32 {
+pub unsafe extern "C" fn slipstream_text_control_tokens(
+    tokenizer: *const Tokenizer,
+    spellings: *mut Buffer,
+    fault: *mut Buffer,
+) -> i32 {
     guarded(fault, || {
         *spellings = Buffer::from_vec(list_bytes((*tokenizer).control_tokens()));
         Ok(())
@@ -234,7 +248,12 @@ pub unsafe extern "C" fn slipstream_text_template_make(
 ) -> i32 {
     guarded(fault, || {
         let tokens = control_tokens.texts("the control token")?.into_iter().map(str::to_string).collect();
-        let made = ChatTemplate::new(source.text("the chat template")?, bos_token.text("bos_token")?, eos_token.text("eos_token")?, tokens)?;
+        let made = ChatTemplate::new(
+            source.text("the chat template")?,
+            bos_token.text("bos_token")?,
+            eos_token.text("eos_token")?,
+            tokens,
+        )?;
         *template = Box::into_raw(Box::new(made));
         Ok(())
     })
@@ -287,7 +306,12 @@ pub unsafe extern "C" fn slipstream_text_template_render(
 /// # Safety
 /// As above. `texts`: chat_template, bos_token, eos_token, each with its length (uint32) in front.
 #[no_mangle]
-pub unsafe extern "C" fn slipstream_text_tokenizer_config(json: View, texts: *mut Buffer, add_bos_token: *mut bool, fault: *mut Buffer) -> i32 {
+pub unsafe extern "C" fn slipstream_text_tokenizer_config(
+    json: View,
+    texts: *mut Buffer,
+    add_bos_token: *mut bool,
+    fault: *mut Buffer,
+) -> i32 {
     guarded(fault, || {
         let config = tokenizer_config::read(json.bytes())?;
         *add_bos_token = config.add_bos_token;

@@ -1,8 +1,9 @@
-//! Finds added tokens in a text as Hugging Face's tokenizers do (leftmost, then longest), with one more rule: a control token counts
-//! only where all of its bytes are trusted. The library's own search knows one switch for the whole text, this one knows places.
+//! Finds added tokens in a text as Hugging Face's tokenizers do (leftmost, then longest), with one more rule: a
+//! control token counts only where all of its bytes are trusted. The library's own search knows one switch for the
+//! whole text, this one knows places.
 //!
-//! A spelling that is not trusted hides nothing: the search goes on at the next byte, so text of a request that ends like the
-//! beginning of a longer control token cannot swallow the template's own.
+//! A spelling that is not trusted hides nothing: the search goes on at the next byte, so text of a request that ends
+//! like the beginning of a longer control token cannot swallow the template's own.
 
 use ahash::AHashMap;
 use tokenizers::AddedToken;
@@ -25,9 +26,9 @@ struct Entry {
 #[derive(Default)]
 pub struct AddedTokens {
     entries: Vec<Entry>,
-    starts: Vec<bool>,                   // [256] is there a token that begins with this byte
-    children: AHashMap<(u32, u8), u32>,  // (node, byte) -> node; node 0 is the root
-    ends: AHashMap<u32, u32>,            // node -> entry
+    starts: Vec<bool>,                  // [256] is there a token that begins with this byte
+    children: AHashMap<(u32, u8), u32>, // (node, byte) -> node; node 0 is the root
+    ends: AHashMap<u32, u32>,           // node -> entry
 }
 
 impl AddedTokens {
@@ -60,7 +61,9 @@ impl AddedTokens {
     /// Plain spellings; their ids are their places in the list.
     pub fn of_spellings(spellings: &[String]) -> AddedTokens {
         let plain = AddedToken::from("", false);
-        AddedTokens::new(spellings.iter().enumerate().map(|(index, spelling)| (spelling.as_str(), index as u32, &plain)))
+        AddedTokens::new(
+            spellings.iter().enumerate().map(|(index, spelling)| (spelling.as_str(), index as u32, &plain)),
+        )
     }
 
     /// In order. `trusted(begin, end)`: may a control token stand there.
@@ -112,7 +115,8 @@ impl AddedTokens {
     }
 }
 
-/// \w of the library's regular expressions, near enough for the one option that asks: letters, digits, marks, connectors.
+/// \w of the library's regular expressions, near enough for the one option that asks: letters, digits, marks,
+/// connectors.
 fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }

@@ -1,24 +1,27 @@
 //! Runs work of a stranger (a chat template) with a budget of memory, stack and time.
 //!
-//! The template language counts instructions, but one instruction can double a string, and a list nested a hundred thousand deep
-//! overflows the stack when it is dropped. So a render runs on a thread of its own with a large stack, and the crate's allocator
-//! counts what that thread holds. Over the budget (or at its next allocation when its time is over) the thread stops inside the
-//! allocator, for ever: nothing can unwind from there, and ending the process is what must not happen. The caller gets an error at
-//! once and is expected to use that template no more; what the stopped thread holds stays lost.
+//! The template language counts instructions, but one instruction can double a string, and a list nested a hundred
+//! thousand deep overflows the stack when it is dropped. So a render runs on a thread of its own with a large stack,
+//! and the crate's allocator counts what that thread holds. Over the budget (or at its next allocation when its time
+//! is over) the thread stops inside the allocator, for ever: nothing can unwind from there, and ending the process is
+//! what must not happen. The caller gets an error at once and is expected to use that template no more; what the
+//! stopped thread holds stays lost.
 
 use crate::panics::caught;
 use crate::Outcome;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 #[derive(Clone, Copy)]
 pub struct Budget {
     pub memory_bytes: usize,
     pub stack_bytes: usize,
-    pub time: Duration,
+    pub cpu_time: Duration, // of the thread: a busy machine makes nobody's template wrong
 }
 
 pub enum Spent<T> {
@@ -100,30 +103,38 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// How often the waiting side looks at the time; it is woken when the work is done.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 pub fn run<T: Send + 'static>(budget: Budget, work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Spent<T> {
-    let signal = Arc::new(Signal { progress: Mutex::new(Progress::Running), changed: Condvar::new(), abandoned: AtomicBool::new(false) });
-    let of_thread = Arc::clone(&signal);
-    let spawned = std::thread::Builder::new().name("template".to_string()).stack_size(budget.stack_bytes).spawn(move || {
-        ALLOWED.set(budget.memory_bytes as isize);
-        SIGNAL.set(Arc::as_ptr(&of_thread));
-        let outcome = caught(work);
-        SIGNAL.set(std::ptr::null());
-        let mut progress = lock(&of_thread.progress);
-        if *progress == Progress::Running {
-            *progress = Progress::Finished;
-        }
-        of_thread.changed.notify_all();
-        outcome
+    let signal = Arc::new(Signal {
+        progress: Mutex::new(Progress::Running),
+        changed: Condvar::new(),
+        abandoned: AtomicBool::new(false),
     });
+    let of_thread = Arc::clone(&signal);
+    let spawned =
+        std::thread::Builder::new().name("template".to_string()).stack_size(budget.stack_bytes).spawn(move || {
+            ALLOWED.set(budget.memory_bytes as isize);
+            SIGNAL.set(Arc::as_ptr(&of_thread));
+            let outcome = caught(work);
+            SIGNAL.set(std::ptr::null());
+            let mut progress = lock(&of_thread.progress);
+            if *progress == Progress::Running {
+                *progress = Progress::Finished;
+            }
+            of_thread.changed.notify_all();
+            outcome
+        });
     let thread = match spawned {
         Ok(thread) => thread,
         Err(fault) => return Spent::Done(Err(format!("no thread for the chat template: {fault}"))),
     };
-    let mut progress = {
-        let running = |progress: &mut Progress| *progress == Progress::Running;
-        let waited = signal.changed.wait_timeout_while(lock(&signal.progress), budget.time, running);
-        waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
-    };
+    let mut progress = lock(&signal.progress);
+    while *progress == Progress::Running && cpu_time_of(&thread) < budget.cpu_time {
+        let waited = signal.changed.wait_timeout(progress, LOOK_EVERY);
+        progress = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+    }
     match *progress {
         Progress::Finished => {
             drop(progress);
@@ -135,5 +146,20 @@ pub fn run<T: Send + 'static>(budget: Budget, work: impl FnOnce() -> Outcome<T> 
             signal.abandoned.store(true, Ordering::Relaxed);
             Spent::Over("time")
         }
+    }
+}
+
+fn cpu_time_of<T>(thread: &JoinHandle<T>) -> Duration {
+    let mut clock: libc::clockid_t = 0;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the thread is not joined yet, so its handle is good; both results are ours.
+    let read = unsafe {
+        libc::pthread_getcpuclockid(thread.as_pthread_t(), &mut clock) == 0
+            && libc::clock_gettime(clock, &mut time) == 0
+    };
+    if read {
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    } else {
+        Duration::ZERO // it has just ended
     }
 }

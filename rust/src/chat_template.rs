@@ -1,13 +1,15 @@
-//! A chat template: compiled once, rendered as transformers' apply_chat_template does, with the places of its own control tokens.
+//! A chat template: compiled once, rendered as transformers' apply_chat_template does, with the places of its own
+//! control tokens.
 //!
-//! Where do control tokens come from? A template's output mixes its own text with the request's, through filters, slices and joins,
-//! so a mark on what came from the request would have to survive all of them, and would change what the template sees. Therefore the
-//! template's own control tokens are marked, and nothing else is: in a second copy of the source each control token that is spelled
-//! there (in text or in a string; also bos_token and eos_token) stands between two private characters that the request does not
-//! contain. Both copies are rendered. If the second output without the private characters is the first one, to the byte, its marked
-//! control tokens are the template's; everything else is text, whatever it spells and however it was put together. If not (a
-//! template that looks for its control tokens inside a message, and found one), the request is refused. So the text is always
-//! Hugging Face's, and a control token is always the template's: a template that puts one together from pieces gets plain text.
+//! Where do control tokens come from? A template's output mixes its own text with the request's, through filters,
+//! slices and joins, so a mark on what came from the request would have to survive all of them, and would change what
+//! the template sees. Therefore the template's own control tokens are marked, and nothing else is: in a second copy
+//! of the source each control token that is spelled there (in text or in a string; also bos_token and eos_token)
+//! stands between two private characters that the request does not contain. Both copies are rendered. If the second
+//! output without the private characters is the first one, to the byte, its marked control tokens are the template's;
+//! everything else is text, whatever it spells and however it was put together. If not (a template that looks for its
+//! control tokens inside a message, and found one), the request is refused. So the text is always Hugging Face's, and
+//! a control token is always the template's: a template that puts one together from pieces gets plain text.
 
 use crate::added_tokens::AddedTokens;
 use crate::budget::{self, Budget, Spent};
@@ -41,18 +43,25 @@ impl PrivateCharacters {
             return; // the first byte of each of them in UTF-8
         }
         for character in text.chars() {
-            if let Some(seen) = (character as u32).checked_sub(Self::FIRST).and_then(|index| self.0.get_mut(index as usize)) {
+            if let Some(seen) =
+                (character as u32).checked_sub(Self::FIRST).and_then(|index| self.0.get_mut(index as usize))
+            {
                 *seen = true;
             }
         }
     }
 
     fn contains(&self, character: char) -> bool {
-        (character as u32).checked_sub(Self::FIRST).and_then(|index| self.0.get(index as usize)).is_some_and(|seen| *seen)
+        (character as u32)
+            .checked_sub(Self::FIRST)
+            .and_then(|index| self.0.get(index as usize))
+            .is_some_and(|seen| *seen)
     }
 
     fn two_others(&self) -> Outcome<[char; 2]> {
-        let mut free = (0..Self::COUNT).filter(|&index| !self.0[index as usize]).filter_map(|index| char::from_u32(Self::FIRST + index));
+        let mut free = (0..Self::COUNT)
+            .filter(|&index| !self.0[index as usize])
+            .filter_map(|index| char::from_u32(Self::FIRST + index));
         match (free.next(), free.next()) {
             (Some(open), Some(close)) => Ok([open, close]),
             _ => Err("too many private characters (U+F0000 and on) in the text".to_string()),
@@ -133,7 +142,14 @@ impl ChatTemplate {
         }
     }
 
-    pub fn render(&self, messages: &str, tools: &str, kwargs: &str, add_generation_prompt: bool, now: Moment) -> Outcome<Rendered> {
+    pub fn render(
+        &self,
+        messages: &str,
+        tools: &str,
+        kwargs: &str,
+        add_generation_prompt: bool,
+        now: Moment,
+    ) -> Outcome<Rendered> {
         if self.num_lost.load(Ordering::Relaxed) >= MAX_LOST_RENDERS {
             return Err("the chat template took too much memory or time before, it is used no more".to_string());
         }
@@ -220,7 +236,10 @@ impl Compiled {
         let marked = self.run_marked(&input, add_generation_prompt, now)?;
         let rendered = self.unmark(&marked.0, marked.1);
         if rendered.text != text {
-            return Err("the messages contain control tokens of this model in a place where its chat template looks for them".to_string());
+            return Err(
+                "the messages contain control tokens of this model in a place where its chat template looks for them"
+                    .to_string(),
+            );
         }
         Ok(rendered)
     }
@@ -229,14 +248,21 @@ impl Compiled {
         self.run(&self.plain, input, add_generation_prompt, now, [&self.bos_token, &self.eos_token])
     }
 
-    fn run_marked(&self, input: &TemplateInput, add_generation_prompt: bool, now: Moment) -> Outcome<(String, [char; 2])> {
+    fn run_marked(
+        &self,
+        input: &TemplateInput,
+        add_generation_prompt: bool,
+        now: Moment,
+    ) -> Outcome<(String, [char; 2])> {
         let run = |environment: &Environment, marks: [char; 2]| {
             let [bos, eos] = [&self.bos_token, &self.eos_token].map(|token| {
                 let mut text = String::new();
                 template_source::mark_text(token, &self.spellings, marks, &mut text);
                 text
             });
-            self.run(environment, input, add_generation_prompt, now, [&bos, &eos]).map(|text| (text, marks)).map_err(Stop::text)
+            self.run(environment, input, add_generation_prompt, now, [&bos, &eos])
+                .map(|text| (text, marks))
+                .map_err(Stop::text)
         };
         let mut taken = PrivateCharacters::new();
         input.visit_texts(&mut |text| taken.add(text));
@@ -274,7 +300,9 @@ impl Compiled {
         let failed = |fault: Error| {
             if was_raised(&fault) {
                 let mut text = &fault;
-                while let Some(inner) = std::error::Error::source(text).and_then(|source| source.downcast_ref::<Error>()) {
+                while let Some(inner) =
+                    std::error::Error::source(text).and_then(|source| source.downcast_ref::<Error>())
+                {
                     text = inner;
                 }
                 return Stop::Raised(text.detail().unwrap_or("").to_string());
@@ -318,13 +346,18 @@ impl Compiled {
         let works = |messages: serde_json::Value| {
             let input = TemplateInput { messages, tools: serde_json::Value::Null, kwargs: Default::default() };
             let text = self.run_plain(&input, false, Moment { unix_time_s: 0, utc_offset_s: 0 }).unwrap_or_default();
-            text.contains("firstprobe") && text.contains("secondprobe") && !text.contains("'type'") && !text.contains("\"type\"")
+            text.contains("firstprobe")
+                && text.contains("secondprobe")
+                && !text.contains("'type'")
+                && !text.contains("\"type\"")
         };
         PartsSupport {
             system: works(json!([{"role": "system", "content": parts}, hello])),
             user: works(json!([{"role": "user", "content": parts}])),
             assistant: works(json!([hello, {"role": "assistant", "content": parts}])),
-            tool: works(json!([hello, call, {"role": "tool", "tool_call_id": "call00000", "name": "f", "content": parts}])),
+            tool: works(
+                json!([hello, call, {"role": "tool", "tool_call_id": "call00000", "name": "f", "content": parts}]),
+            ),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Text for slipstream: tokenizers and chat templates, exported as the C functions of src/text/text_abi.h.
 //!
-//! Everything that comes in is hostile: files, templates, requests. A fault is a sentence in words; a panic of a library is
-//! caught at the border (abi.rs) and becomes one too.
+//! Everything that comes in is hostile: files, templates, requests. A fault is a sentence in words; a panic of a
+//! library is caught at the border (abi.rs) and becomes one too.
 
 mod abi;
 mod added_tokens;

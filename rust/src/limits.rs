@@ -14,7 +14,8 @@ pub const MAX_SURROUNDING_TOKENS: usize = 64;
 pub const MAX_TOKEN_BYTES: usize = 1 << 14;
 /// Steps of a normalizer, pre-tokenizer, post-processor or decoder, nested ones included.
 pub const MAX_PIPELINE_STEPS: usize = 32;
-/// A normalizer may make a text at most this much longer (Replace and Prepend), so that a file cannot multiply a prompt without end.
+/// A normalizer may make a text at most this much longer (Replace and Prepend), so that a file cannot multiply a
+/// prompt without end.
 pub const MAX_NORMALIZER_GROWTH: usize = 64;
 /// Bytes of one regular expression.
 pub const MAX_PATTERN_BYTES: usize = 1 << 14;
@@ -30,14 +31,15 @@ pub const MAX_TEMPLATE_INPUT_BYTES: usize = 64 << 20;
 /// Bytes of a rendered prompt.
 pub const MAX_RENDERED_BYTES: usize = 128 << 20;
 /// Instructions of one render. A long chat (1,000 messages) takes some 300,000.
-pub const TEMPLATE_FUEL: u64 = 10_000_000;
+pub const TEMPLATE_FUEL: u64 = 4_000_000;
 /// Macros calling macros.
 pub const MAX_TEMPLATE_RECURSION: usize = 100;
-/// A render, beside 64 bytes of memory for each byte of input. The stack is address space: only what is used is ever there.
+/// A render, beside 64 bytes of memory for each byte of input. The stack is address space: only what is used is ever
+/// there.
 pub const TEMPLATE_BUDGET: crate::budget::Budget = crate::budget::Budget {
     memory_bytes: 256 << 20,
     stack_bytes: 256 << 20,
-    time: std::time::Duration::from_secs(30),
+    cpu_time: std::time::Duration::from_secs(10),
 };
 /// So many renders of one template may be given up before it is used no more: each keeps what it holds for ever.
 pub const MAX_LOST_RENDERS: usize = 3;

@@ -1,4 +1,5 @@
-//! Methods of str, and filters and tests that see text as Python does. What is not here is minijinja's own or its pycompat's.
+//! Methods of str, and filters and tests that see text as Python does. What is not here is minijinja's own or its
+//! pycompat's.
 
 use crate::python_text::str_of;
 use minijinja::value::{from_args, Kwargs, Rest, Value, ValueKind};
@@ -24,7 +25,9 @@ fn optional_text(value: &Option<Value>) -> Result<Option<&str>, Error> {
     match value {
         None => Ok(None),
         Some(value) if value.is_none() => Ok(None),
-        Some(value) => value.as_str().map(Some).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "expected a text or None")),
+        Some(value) => {
+            value.as_str().map(Some).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "expected a text or None"))
+        }
     }
 }
 
@@ -93,8 +96,11 @@ fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Option<Value>, 
         }
         "islower" | "isupper" => {
             let () = from_args(args)?;
-            let (wanted, unwanted): (fn(char) -> bool, fn(char) -> bool) =
-                if name == "islower" { (char::is_lowercase, char::is_uppercase) } else { (char::is_uppercase, char::is_lowercase) };
+            let (wanted, unwanted): (fn(char) -> bool, fn(char) -> bool) = if name == "islower" {
+                (char::is_lowercase, char::is_uppercase)
+            } else {
+                (char::is_uppercase, char::is_lowercase)
+            };
             Value::from(text.chars().any(wanted) && !text.chars().any(unwanted))
         }
         "title" => {
@@ -126,7 +132,10 @@ fn split_at_spaces(text: &str, max_parts: usize, from_right: bool) -> Vec<Value>
     let mut rest = strip(text, None, true, true);
     while !rest.is_empty() {
         let border = if from_right {
-            rest.char_indices().rev().find(|(_, character)| is_space(*character)).map(|(at, character)| at + character.len_utf8())
+            rest.char_indices()
+                .rev()
+                .find(|(_, character)| is_space(*character))
+                .map(|(at, character)| at + character.len_utf8())
         } else {
             rest.find(is_space)
         };
@@ -156,7 +165,8 @@ fn split_lines(text: &str, keep_ends: bool) -> Vec<Value> {
             lines.push(Value::from(rest));
             break;
         };
-        let end_bytes = if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
+        let end_bytes =
+            if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
         lines.push(Value::from(&rest[..if keep_ends { at + end_bytes } else { at }]));
         rest = &rest[at + end_bytes..];
     }

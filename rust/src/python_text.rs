@@ -214,7 +214,12 @@ fn write_json(value: &Value, style: &JsonStyle, out: &mut String, depth: usize) 
             end_items(!keys.is_empty(), style, out, depth);
             out.push('}');
         }
-        kind => return Err(Error::new(ErrorKind::InvalidOperation, format!("Object of type {kind} is not JSON serializable"))),
+        kind => {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                format!("Object of type {kind} is not JSON serializable"),
+            ))
+        }
     }
     Ok(())
 }
@@ -234,7 +239,10 @@ fn json_key(key: &Value) -> Result<String, Error> {
         ValueKind::None => Ok("null".to_string()),
         ValueKind::Bool => Ok(if key.is_true() { "true" } else { "false" }.to_string()),
         ValueKind::Number => Ok(json_number(key)),
-        kind => Err(Error::new(ErrorKind::InvalidOperation, format!("keys must be str, int, float, bool or None, not {kind}"))),
+        kind => Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("keys must be str, int, float, bool or None, not {kind}"),
+        )),
     }
 }
 

@@ -1,4 +1,5 @@
-//! strftime_now of chat templates: the time comes from the caller, already local; names are English, as in Python without a locale.
+//! strftime_now of chat templates: the time comes from the caller, already local; names are English, as in Python
+//! without a locale.
 
 use std::fmt::Write;
 
@@ -22,14 +23,26 @@ struct Fields {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 fn fields_of(local_s: i64) -> Fields {
     let days = local_s.div_euclid(86_400);
     let seconds = local_s.rem_euclid(86_400);
-    // Days since 1970 -> civil date, counting from the 1st of March so that the leap day is a year's last (proleptic Gregorian).
+    // Days since 1970 -> civil date, counting from the 1st of March so that the leap day is a year's last (proleptic
+    // Gregorian).
     let shifted = days + 719_468; // from 0000-03-01
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
@@ -40,7 +53,8 @@ fn fields_of(local_s: i64) -> Fields {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let before: i64 = [31, 28 + i64::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][..month as usize - 1].iter().sum();
+    let before: i64 =
+        [31, 28 + i64::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][..month as usize - 1].iter().sum();
     Fields {
         year,
         month: month as usize,

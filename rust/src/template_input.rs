@@ -1,8 +1,10 @@
-//! What a request gives a template: messages, tools and further variables as JSON, brought into the form templates expect.
+//! What a request gives a template: messages, tools and further variables as JSON, brought into the form templates
+//! expect.
 //!
-//! As apply_chat_template does (transformers 5.24): a message's fields that are null are dropped, and what a model thought goes under
-//! each of the names it has. Two changes of ours: text parts become one string where the template knows only strings, and a tool
-//! call's `arguments`, which the API sends as JSON in a string, become the object they spell, as these templates want it.
+//! As apply_chat_template does (transformers 5.24): a message's fields that are null are dropped, and what a model
+//! thought goes under each of the names it has. Two changes of ours: text parts become one string where the template
+//! knows only strings, and a tool call's `arguments`, which the API sends as JSON in a string, become the object they
+//! spell, as these templates want it.
 
 use crate::limits::MAX_TEMPLATE_INPUT_BYTES;
 use crate::Outcome;
@@ -39,7 +41,9 @@ impl TemplateInput {
     pub fn read(messages: &str, tools: &str, kwargs: &str) -> Outcome<TemplateInput> {
         let bytes = messages.len() + tools.len() + kwargs.len();
         if bytes > MAX_TEMPLATE_INPUT_BYTES {
-            return Err(format!("messages and tools have {bytes} bytes, at most {MAX_TEMPLATE_INPUT_BYTES} are rendered"));
+            return Err(format!(
+                "messages and tools have {bytes} bytes, at most {MAX_TEMPLATE_INPUT_BYTES} are rendered"
+            ));
         }
         let messages = parse("messages", messages)?;
         if !messages.as_array().is_some_and(|list| list.iter().all(Value::is_object)) {
@@ -49,7 +53,11 @@ impl TemplateInput {
         if !tools.is_array() && !tools.is_null() {
             return Err("tools: expected an array".to_string());
         }
-        let kwargs = match if kwargs.is_empty() { Value::Object(Default::default()) } else { parse("chat_template_kwargs", kwargs)? } {
+        let kwargs = match if kwargs.is_empty() {
+            Value::Object(Default::default())
+        } else {
+            parse("chat_template_kwargs", kwargs)?
+        } {
             Value::Object(kwargs) => kwargs,
             _ => return Err("chat_template_kwargs: expected an object".to_string()),
         };
@@ -130,7 +138,8 @@ fn visit_texts(value: &Value, visit: &mut impl FnMut(&str)) {
     }
 }
 
-/// Text parts -> one string, nothing between them, as templates that know parts print them. Other parts than text are refused.
+/// Text parts -> one string, nothing between them, as templates that know parts print them. Other parts than text are
+/// refused.
 fn flatten(content: &mut Value, supported: bool) -> Outcome<()> {
     let Value::Array(parts) = content else { return Ok(()) };
     let mut whole = String::new();
@@ -138,7 +147,11 @@ fn flatten(content: &mut Value, supported: bool) -> Outcome<()> {
         match (part.get("type").and_then(Value::as_str), part.get("text").and_then(Value::as_str)) {
             (Some("text"), Some(text)) => whole.push_str(text),
             (Some("text"), None) => return Err("messages: a content part of type \"text\" has no text".to_string()),
-            (Some(other), _) => return Err(format!("messages: content parts of type {other:?} are not supported by this model, only \"text\"")),
+            (Some(other), _) => {
+                return Err(format!(
+                    "messages: content parts of type {other:?} are not supported by this model, only \"text\""
+                ))
+            }
             (None, _) => return Err("messages: a content part has no type".to_string()),
         }
     }

@@ -1,19 +1,21 @@
-//! A template's source before it is compiled: parts in order (text, strings in code, other code, comments), and what is changed in it.
+//! A template's source before it is compiled: parts in order (text, strings in code, other code, comments), and what
+//! is changed in it.
 //!
-//! - `{% generation %}` of transformers marks what a model learns from; to render it is a plain block: `{% if true %}`, with the white
-//!   space marks it has.
+//! - `{% generation %}` of transformers marks what a model learns from; to render it is a plain block: `{% if true
+//!   %}`, with the white space marks it has.
 //! - `"..." % x`, Python's formatting, which the template language lacks, becomes `"..." | format(x)`.
-//! - marking: each control token that the source itself spells gets a private character on either side (see chat_template.rs).
+//! - marking: each control token that the source itself spells gets a private character on either side (see
+//!   chat_template.rs).
 
 use crate::added_tokens::AddedTokens;
 
 /// What a part of the source is.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Kind {
-    Text,     // outside of tags: comes out as it is
+    Text, // outside of tags: comes out as it is
     Comment,
-    Code,     // inside of {{ }} or {% %}, delimiters included, but not its strings
-    Literal,  // a string in code, quotes included
+    Code,    // inside of {{ }} or {% %}, delimiters included, but not its strings
+    Literal, // a string in code, quotes included
 }
 
 pub struct Part<'a> {
@@ -173,8 +175,8 @@ enum Formatting<'a> {
     Single { operand: &'a str, rest: &'a str },
 }
 
-/// Does the code go on with `% operand`, as Python's formatting of the string before it? The operand is a tuple or a name with what
-/// follows it, as far as no string stands in it; other forms stay as they are, and fail in words.
+/// Does the code go on with `% operand`, as Python's formatting of the string before it? The operand is a tuple or a
+/// name with what follows it, as far as no string stands in it; other forms stay as they are, and fail in words.
 fn python_format(code: &str, after_literal: bool) -> Formatting<'_> {
     let Some(operand) = code.trim_start().strip_prefix('%').filter(|_| after_literal) else { return Formatting::None };
     let operand = operand.trim_start();

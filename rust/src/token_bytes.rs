@@ -1,5 +1,6 @@
-//! The bytes of every token, as the tokenizer's decoder would give them, so that text can be joined without the library
-//! (src/text/token_table.h). Only decoders that work token by token can be told so; the others are refused by name.
+//! The bytes of every token, as the tokenizer's decoder would give them, so that text can be joined without the
+//! library (src/text/token_table.h). Only decoders that work token by token can be told so; the others are refused by
+//! name.
 
 use crate::tokenizer_file::{kind_of, steps_of};
 use crate::Outcome;
@@ -48,7 +49,12 @@ impl Decoding {
                 "ByteFallback" if !byte_fallback && !fuse => byte_fallback = true,
                 "Fuse" if !fuse => fuse = true,
                 "Strip" if fuse && strip_at_start == 0 => strip_at_start = strip(step)?,
-                other => return Err(format!("decoder: type {other:?} at this place is not read yet, only ByteLevel alone, or Replace, ByteFallback, Fuse, Strip in this order")),
+                other => {
+                    return Err(format!(
+                        "decoder: type {other:?} at this place is not read yet, only ByteLevel alone, or Replace, \
+                         ByteFallback, Fuse, Strip in this order"
+                    ))
+                }
             }
         }
         Ok(Decoding { joining: Joining::Text { replacements, byte_fallback }, strip_at_start })

@@ -7,17 +7,17 @@ use crate::token_bytes::{Decoding, TokenBytes, SPECIAL};
 use crate::Outcome;
 use tokenizers::normalizer::Range;
 use tokenizers::{
-    AddedToken, Encoding, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PostProcessor, PreTokenizedString,
-    PreTokenizer, Token,
+    AddedToken, Encoding, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PostProcessor,
+    PreTokenizedString, PreTokenizer, Token,
 };
 
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     decoding: Decoding,
-    raw_tokens: AddedTokens,         // looked for in the text as it is
-    normalized_tokens: AddedTokens,  // looked for after the normalizer
-    prefix: Vec<u32>,                // what the post-processor puts before a text (BOS) ...
-    suffix: Vec<u32>,                // ... and after it
+    raw_tokens: AddedTokens,        // looked for in the text as it is
+    normalized_tokens: AddedTokens, // looked for after the normalizer
+    prefix: Vec<u32>,               // what the post-processor puts before a text (BOS) ...
+    suffix: Vec<u32>,               // ... and after it
     vocab_size: usize,
     control: Vec<String>,
 }
@@ -31,7 +31,10 @@ impl Tokenizer {
         let added = inner.get_added_tokens_decoder();
         let mut sorted: Vec<(u32, &AddedToken)> = added.iter().map(|(&id, token)| (id, token)).collect();
         sorted.sort_by_key(|(id, _)| *id);
-        let raw = sorted.iter().filter(|(_, token)| !token.normalized).map(|&(id, token)| (token.content.as_str(), id, token));
+        let raw = sorted
+            .iter()
+            .filter(|(_, token)| !token.normalized)
+            .map(|&(id, token)| (token.content.as_str(), id, token));
         let raw_tokens = AddedTokens::new(raw);
 
         let mut normalized = Vec::new();
@@ -42,15 +45,26 @@ impl Tokenizer {
             }
             normalized.push((text.get().to_string(), id, token));
         }
-        let normalized_tokens = AddedTokens::new(normalized.iter().map(|(text, id, token)| (text.as_str(), *id, *token)));
+        let normalized_tokens =
+            AddedTokens::new(normalized.iter().map(|(text, id, token)| (text.as_str(), *id, *token)));
 
         let largest = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
         if largest >= MAX_VOCABULARY {
             return Err(format!("a token has id {largest}, ids are below {MAX_VOCABULARY}"));
         }
-        let control = sorted.iter().filter(|(_, token)| token.special).map(|(_, token)| token.content.clone()).collect();
+        let control =
+            sorted.iter().filter(|(_, token)| token.special).map(|(_, token)| token.content.clone()).collect();
         let (prefix, suffix) = surroundings(&inner, largest)?;
-        Ok(Tokenizer { inner, decoding, raw_tokens, normalized_tokens, prefix, suffix, vocab_size: largest + 1, control })
+        Ok(Tokenizer {
+            inner,
+            decoding,
+            raw_tokens,
+            normalized_tokens,
+            prefix,
+            suffix,
+            vocab_size: largest + 1,
+            control,
+        })
     }
 
     /// The texts of the tokens that are found in trusted places only.
@@ -63,8 +77,8 @@ impl Tokenizer {
         if text.len() > MAX_TEXT_BYTES {
             return Err(format!("the text has {} bytes, at most {MAX_TEXT_BYTES} are encoded at once", text.len()));
         }
-        // As the library's encode: added tokens in the raw text, the normalizer on what is between them, added tokens in that, then
-        // the pre-tokenizer and the model on what is left.
+        // As the library's encode: added tokens in the raw text, the normalizer on what is between them, added tokens
+        // in that, then the pre-tokenizer and the model on what is left.
         let failed = |fault| format!("the text cannot be encoded: {fault}");
         let mut pieces: PreTokenizedString = text.into();
         pieces
@@ -126,7 +140,8 @@ impl Tokenizer {
                     flags |= SPECIAL;
                 }
             }
-            let end = u32::try_from(table.bytes.len()).map_err(|_| "the vocabulary has more than 4 GiB of text".to_string())?;
+            let end = u32::try_from(table.bytes.len())
+                .map_err(|_| "the vocabulary has more than 4 GiB of text".to_string())?;
             table.begins.push(end);
             table.flags.push(flags);
         }
@@ -138,11 +153,15 @@ impl Tokenizer {
 fn surroundings(inner: &tokenizers::Tokenizer, largest_id: usize) -> Outcome<(Vec<u32>, Vec<u32>)> {
     let Some(processor) = inner.get_post_processor() else { return Ok((Vec::new(), Vec::new())) };
     let marker = Token::new(u32::MAX, String::new(), (0, 0));
-    let process = || processor.process(Encoding::from_tokens(vec![marker], 0), None, true).map_err(|fault| fault.to_string());
+    let process =
+        || processor.process(Encoding::from_tokens(vec![marker], 0), None, true).map_err(|fault| fault.to_string());
     let around = caught(process).map_err(|fault| format!("post_processor: {fault}"))?;
     let ids = around.get_ids();
     if ids.len() > MAX_SURROUNDING_TOKENS {
-        return Err(format!("post_processor: it adds {} tokens, at most {MAX_SURROUNDING_TOKENS} are allowed", ids.len() - 1));
+        return Err(format!(
+            "post_processor: it adds {} tokens, at most {MAX_SURROUNDING_TOKENS} are allowed",
+            ids.len() - 1
+        ));
     }
     let Some(at) = ids.iter().position(|&id| id == u32::MAX) else {
         return Err("post_processor: it drops the text".to_string());

@@ -1,7 +1,7 @@
 //! A tokenizer.json, or the vocabulary of a GGUF file, becomes a Tokenizer. Hostile.
 //!
-//! What is read: byte-pair encoding with the steps listed below. Every other model, step or option is refused by its name, because
-//! a step that is not known here could neither be decoded token by token nor be bounded.
+//! What is read: byte-pair encoding with the steps listed below. Every other model, step or option is refused by its
+//! name, because a step that is not known here could neither be decoded token by token nor be bounded.
 
 use crate::limits::*;
 use crate::panics::caught;
@@ -21,7 +21,8 @@ const NORMALIZERS: &[&str] =
     &["Sequence", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip", "StripAccents", "Replace", "Prepend"];
 const PRE_TOKENIZERS: &[&str] =
     &["Sequence", "ByteLevel", "Split", "Digits", "Metaspace", "Whitespace", "WhitespaceSplit", "Punctuation"];
-const POST_PROCESSORS: &[&str] = &["Sequence", "ByteLevel", "TemplateProcessing", "BertProcessing", "RobertaProcessing"];
+const POST_PROCESSORS: &[&str] =
+    &["Sequence", "ByteLevel", "TemplateProcessing", "BertProcessing", "RobertaProcessing"];
 
 #[derive(Deserialize)]
 struct TokenizerFile {
@@ -115,7 +116,8 @@ impl<'de> Deserialize<'de> for Merge {
                 text.write_str("a merge as two tokens")
             }
             fn visit_str<E: serde::de::Error>(self, line: &str) -> Result<Merge, E> {
-                split_merge(line).ok_or_else(|| E::custom(format!("the merge {line:?} is not two tokens with one space between")))
+                split_merge(line)
+                    .ok_or_else(|| E::custom(format!("the merge {line:?} is not two tokens with one space between")))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Merge, A::Error> {
                 match (list.next_element()?, list.next_element()?, list.next_element::<serde::de::IgnoredAny>()?) {
@@ -160,7 +162,8 @@ fn part<T: serde::de::DeserializeOwned>(name: &str, value: Value) -> Outcome<Opt
     if value.is_null() {
         return Ok(None);
     }
-    caught(|| serde_json::from_value(value).map(Some).map_err(|fault| fault.to_string())).map_err(|fault| format!("{name}: {fault}"))
+    caught(|| serde_json::from_value(value).map(Some).map_err(|fault| fault.to_string()))
+        .map_err(|fault| format!("{name}: {fault}"))
 }
 
 fn build_bpe(model: BpeModel) -> Outcome<BPE> {
@@ -209,7 +212,10 @@ fn check_vocabulary(vocabulary: &AHashMap<String, u32>) -> Outcome<()> {
             return Err(format!("model: the token {token:?} has id {id}, ids are below {MAX_VOCABULARY}"));
         }
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(format!("model: the token with id {id} is {} bytes long, at most {MAX_TOKEN_BYTES} are allowed", token.len()));
+            return Err(format!(
+                "model: the token with id {id} is {} bytes long, at most {MAX_TOKEN_BYTES} are allowed",
+                token.len()
+            ));
         }
         if !seen.insert(id) {
             return Err(format!("model: two tokens have id {id}, one of them is {token:?}"));
@@ -247,7 +253,9 @@ fn add_tokens(inner: &mut tokenizers::Tokenizer, entries: Vec<AddedTokenEntry>) 
         let given = inner.token_to_id(&content);
         if given != Some(id) {
             let given = given.map_or("none".to_string(), |given| given.to_string());
-            return Err(format!("added_tokens: {content:?} should have id {id}, but in this vocabulary it gets {given}"));
+            return Err(format!(
+                "added_tokens: {content:?} should have id {id}, but in this vocabulary it gets {given}"
+            ));
         }
     }
     Ok(())
@@ -286,7 +294,10 @@ fn check_steps(part_name: &str, part: &Value, known: &[&str]) -> Outcome<()> {
         if let Some(pattern) = step.get("pattern") {
             let text = pattern.get("Regex").or(pattern.get("String")).and_then(Value::as_str).unwrap_or("");
             if text.is_empty() || text.len() > MAX_PATTERN_BYTES {
-                return Err(format!("{part_name}: a {kind} has a pattern of {} bytes, 1 to {MAX_PATTERN_BYTES} are allowed", text.len()));
+                return Err(format!(
+                    "{part_name}: a {kind} has a pattern of {} bytes, 1 to {MAX_PATTERN_BYTES} are allowed",
+                    text.len()
+                ));
             }
         }
     }
@@ -309,7 +320,9 @@ fn check_growth(normalizer: &Value) -> Outcome<()> {
         growth = growth.saturating_mul(factor.max(1));
     }
     if growth > MAX_NORMALIZER_GROWTH {
-        return Err(format!("normalizer: it can make a text {growth} times as long, at most {MAX_NORMALIZER_GROWTH} is allowed"));
+        return Err(format!(
+            "normalizer: it can make a text {growth} times as long, at most {MAX_NORMALIZER_GROWTH} is allowed"
+        ));
     }
     Ok(())
 }
@@ -332,7 +345,8 @@ pub fn from_gguf(vocabulary: &GgufVocabulary) -> Outcome<Tokenizer> {
     let pre_tokenizer: PreTokenizerWrapper = match vocabulary.pre {
         // Digits one by one, then GPT-2's pattern, which ByteLevel brings along.
         "smollm" => {
-            let steps: Vec<PreTokenizerWrapper> = vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()];
+            let steps: Vec<PreTokenizerWrapper> =
+                vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()];
             Sequence::new(steps).into()
         }
         other => return Err(format!("tokenizer.ggml.pre {other:?} is not read yet, only \"smollm\"")),
@@ -357,7 +371,11 @@ pub fn from_gguf(vocabulary: &GgufVocabulary) -> Outcome<Tokenizer> {
                 normalized: false,
                 special: kind == CONTROL,
             }),
-            other => return Err(format!("the token {token:?} (id {id}) has type {other}, which a byte-level BPE does not have")),
+            other => {
+                return Err(format!(
+                    "the token {token:?} (id {id}) has type {other}, which a byte-level BPE does not have"
+                ))
+            }
         }
     }
     let merges: Option<Vec<Merge>> = vocabulary.merges.iter().map(|line| split_merge(line)).collect();

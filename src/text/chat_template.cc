@@ -67,14 +67,16 @@ Result<std::vector<TextPiece>> ChatTemplate::render(const ChatTemplateInput& inp
       .add_generation_prompt = input.add_generation_prompt,
   };
   TextBuffer text, trusted, fault;
-  if (slipstream_text_template_render(state_->handle, &raw, text.out(), trusted.out(), fault.out()) != 0) return text_fault(fault);
+  if (slipstream_text_template_render(state_->handle, &raw, text.out(), trusted.out(), fault.out()) != 0)
+    return text_fault(fault);
   return cut_pieces(text.text(), trusted.numbers());
 }
 
 Result<TokenizerConfig> read_tokenizer_config(std::string_view tokenizer_config_json) {
   TokenizerConfig config;
   TextBuffer texts, fault;
-  if (slipstream_text_tokenizer_config(text_view(tokenizer_config_json), texts.out(), &config.add_bos_token, fault.out()) != 0) {
+  if (slipstream_text_tokenizer_config(text_view(tokenizer_config_json), texts.out(), &config.add_bos_token,
+                                       fault.out()) != 0) {
     return text_fault(fault);
   }
   std::vector<std::string> strings = texts.strings();

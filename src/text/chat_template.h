@@ -1,12 +1,12 @@
 // A model's chat template (Jinja), rendered as Hugging Face's apply_chat_template does, in the Rust crate with a budget.
 // The text is always Hugging Face's. A control token in it counts only where the template's own source spells it (or is
-// bos_token or eos_token): what came from the request is text, whatever it spells, also where it spells it together with what
-// stands beside it. rust/src/chat_template.rs says how. A template that puts control tokens together from pieces
+// bos_token or eos_token): what came from the request is text, whatever it spells, also where it spells it together with
+// what stands beside it. rust/src/chat_template.rs says how. A template that puts control tokens together from pieces
 // ('<|' + role + '|>') gets plain text for them.
 //
-// Differences from apply_chat_template, on purpose:
-// - `content` as a list of text parts becomes one string (nothing between the parts) where the template knows only strings, or
-//   only some parts. Parts that are not text are refused.
+// Differences from apply_chat_template (transformers 5.24), on purpose:
+// - `content` as a list of text parts becomes one string (nothing between the parts) where the template knows only
+//   strings, or only some parts. Parts that are not text are refused.
 // - a tool call's `arguments`, JSON in a string in OpenAI's API, become the object they spell.
 // - a message without content, or with null, gets "" if the template fails otherwise.
 #pragma once
@@ -30,9 +30,9 @@ struct ChatTemplateTokens {
 };
 
 struct ChatTemplateInput {
-  std::string messages_json;          // array of message objects, as the client sent them, checked
-  std::string tools_json;             // array, or empty
-  std::string kwargs_json;            // object of further variables (enable_thinking ...), or empty
+  std::string messages_json;  // array of message objects, as the client sent them, checked
+  std::string tools_json;     // array, or empty
+  std::string kwargs_json;    // object of further variables (enable_thinking ...), or empty
   bool add_generation_prompt = true;
   std::optional<int64_t> unix_time_s;  // what strftime_now says, on UTC's clock; absent: now, on this machine's
 };
@@ -45,9 +45,9 @@ class ChatTemplate {
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
 
-  // Any thread, several at once. Error kInvalid carries the template's raise_exception text, or says what failed. Bounded in
-  // instructions, memory (256 MiB and 64 bytes per byte of input) and time (30 s); limits in rust/src/limits.rs.
-  // Trusted pieces are exactly the template's own control tokens.
+  // Any thread, several at once. Error kInvalid carries the template's raise_exception text, or says what failed.
+  // Bounded in instructions, memory (256 MiB and 64 bytes per byte of input) and processor time (10 s); limits in
+  // rust/src/limits.rs. Trusted pieces are exactly the template's own control tokens.
   Result<std::vector<TextPiece>> render(const ChatTemplateInput& input) const;
 
  private:

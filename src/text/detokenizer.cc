@@ -50,7 +50,8 @@ void Detokenizer::put_bytes(std::string_view bytes, std::string& out) {
 
     const auto byte = static_cast<uint8_t>(bytes[at]);
     Utf8State::Step step = state_.step(byte);
-    if (step == Utf8State::Step::kWrong && num_held_ > 0) {  // the held beginning is no character; this byte may begin one
+    if (step == Utf8State::Step::kWrong &&
+        num_held_ > 0) {  // the held beginning is no character; this byte may begin one
       append_replacements(1, out);
       num_held_ = 0;
       step = state_.step(byte);

@@ -2,11 +2,11 @@
 // Tokenizer::decode(all tokens, skip_special = true), for every sequence of tokens, with the one exception below.
 //
 // What is no character becomes U+FFFD as Hugging Face's decoders have it, in two ways:
-// - byte-level vocabularies: one for the longest beginning of a character, one for each other wrong byte (Rust's from_utf8_lossy);
-//   the beginning of a character, at most 3 bytes, is held back.
-// - byte-fallback vocabularies ("<0xE2>" tokens among words): a run of such tokens is text only as a whole; one wrong byte makes each
-//   byte of the run U+FFFD. So the run is held back until it ends, is wrong, or has kMaxHeld bytes; then its whole characters are
-//   given out, and a byte that is wrong after that does not take them back (the exception).
+// - byte-level vocabularies: one for the longest beginning of a character, one for each other wrong byte (as Rust's
+//   from_utf8_lossy); the beginning of a character, at most 3 bytes, is held back.
+// - byte-fallback vocabularies ("<0xE2>" tokens among words): a run of such tokens is text only as a whole; one wrong
+//   byte makes each byte of the run U+FFFD. So the run is held back until it ends, is wrong, or has kMaxHeld bytes;
+//   then its whole characters are given out, and a byte that is wrong after that does not take them back (the exception).
 // No allocation of its own; `out` may grow.
 #pragma once
 
@@ -42,9 +42,9 @@ class Detokenizer {
   Utf8State state_;
   char held_[kMaxHeld] = {};
   uint32_t num_held_ = 0;
-  uint32_t num_whole_ = 0;         // of the held bytes of a run, those that are whole characters
-  bool run_is_wrong_ = false;      // a byte of the present run was no part of a character
-  uint32_t spaces_to_drop_;        // some vocabularies drop a text's leading space
+  uint32_t num_whole_ = 0;     // of the held bytes of a run, those that are whole characters
+  bool run_is_wrong_ = false;  // a byte of the present run was no part of a character
+  uint32_t spaces_to_drop_;    // some vocabularies drop a text's leading space
 };
 
 }  // namespace slipstream

@@ -60,7 +60,8 @@ TEST(Detokenizer, replaces_the_longest_beginning_of_a_character_by_one_sign_and_
   EXPECT_EQ(steps_of(table, {0, 1}), (Steps{"", std::string(kReplacement) + "x", ""}));
   EXPECT_EQ(steps_of(table, {2}), (Steps{std::string(kReplacement) + kReplacement, ""}));
   EXPECT_EQ(steps_of(table, {3, 3}), (Steps{"", kReplacement, kReplacement}));
-  EXPECT_EQ(steps_of(table, {4}), (Steps{std::string(kReplacement) + kReplacement, ""}));  // a surrogate: ED and A0 alone
+  EXPECT_EQ(steps_of(table, {4}),
+            (Steps{std::string(kReplacement) + kReplacement, ""}));  // a surrogate: ED and A0 alone
   EXPECT_EQ(steps_of(table, {0}), (Steps{"", kReplacement}));
 }
 

@@ -1,4 +1,4 @@
-// Between the classes of this room and the C functions of the Rust crate: buffers given back, views made, faults told.
+// Between the classes of this room and the Rust crate's C functions: buffers given back, views made, faults told.
 #pragma once
 
 #include <cstdint>
@@ -68,6 +68,8 @@ inline slipstream_text_view text_view(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 
-inline Error text_fault(const TextBuffer& fault) { return Error{ErrorKind::kInvalid, std::string(fault.text()), {}, {}}; }
+inline Error text_fault(const TextBuffer& fault) {
+  return Error{ErrorKind::kInvalid, std::string(fault.text()), {}, {}};
+}
 
 }  // namespace slipstream

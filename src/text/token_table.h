@@ -15,8 +15,8 @@ struct TokenTable {
   std::string bytes;             // all tokens' bytes, one after the other
   std::vector<uint32_t> begins;  // [num_tokens + 1]; token t is bytes[begins[t], begins[t + 1])
   std::vector<uint8_t> special;  // [num_tokens]; 1: a control token, skipped in an answer's text
-  // [num_tokens], or empty where there are none. 1: one byte of a run of byte-fallback tokens ("<0xE2>" of a SentencePiece
-  // vocabulary). Such a run is UTF-8 as a whole, or each of its bytes is U+FFFD.
+  // [num_tokens], or empty where there are none. 1: one byte of a run of byte-fallback tokens ("<0xE2>" of a
+  // SentencePiece vocabulary). Such a run is UTF-8 as a whole, or each of its bytes is U+FFFD.
   std::vector<uint8_t> run_byte;
   uint32_t longest = 0;               // bytes of the longest token
   uint32_t spaces_dropped_first = 0;  // at most so many spaces at the very start of a text are dropped

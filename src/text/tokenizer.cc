@@ -67,7 +67,8 @@ Result<Tokenizer> Tokenizer::finish(slipstream_text_tokenizer* handle) {
 Result<Tokenizer> Tokenizer::from_json(std::string_view tokenizer_json) {
   slipstream_text_tokenizer* handle = nullptr;
   TextBuffer fault;
-  if (slipstream_text_tokenizer_from_json(text_view(tokenizer_json), &handle, fault.out()) != 0) return text_fault(fault);
+  if (slipstream_text_tokenizer_from_json(text_view(tokenizer_json), &handle, fault.out()) != 0)
+    return text_fault(fault);
   return finish(handle);
 }
 
@@ -98,8 +99,8 @@ Result<std::vector<TokenId>> Tokenizer::encode_pieces(std::span<const TextPiece>
     text += piece.text;
   }
   TextBuffer ids, fault;
-  if (slipstream_text_encode(state_->handle, text_view(text), trusted.data(), trusted.size() / 2, add_special, ids.out(),
-                             fault.out()) != 0) {
+  if (slipstream_text_encode(state_->handle, text_view(text), trusted.data(), trusted.size() / 2, add_special,
+                             ids.out(), fault.out()) != 0) {
     return text_fault(fault);
   }
   return ids.numbers();
@@ -107,7 +108,8 @@ Result<std::vector<TokenId>> Tokenizer::encode_pieces(std::span<const TextPiece>
 
 Result<std::string> Tokenizer::decode(std::span<const TokenId> tokens, bool skip_special) const {
   TextBuffer text, fault;
-  if (slipstream_text_decode(state_->handle, tokens.data(), tokens.size(), skip_special, text.out(), fault.out()) != 0) {
+  if (slipstream_text_decode(state_->handle, tokens.data(), tokens.size(), skip_special, text.out(), fault.out()) !=
+      0) {
     return text_fault(fault);
   }
   return std::string(text.text());

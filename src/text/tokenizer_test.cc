@@ -29,8 +29,9 @@ struct Parts {
   std::string normalizer = "null";
   std::string pre_tokenizer = "null";
   std::string post_processor = "null";
-  std::string decoder = R"({"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"_"},"content":" "},)"
-                        R"({"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]})";
+  std::string decoder =
+      R"({"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"_"},"content":" "},)"
+      R"({"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]})";
   std::string model = R"({"type":"BPE","vocab":{"a":0,"b":1,"ab":2,"_":3},"merges":[["a","b"]]})";
 
   std::string json() const {
@@ -39,7 +40,8 @@ struct Parts {
   }
 };
 
-std::vector<TokenId> encoded(const Tokenizer& tokenizer, const std::vector<TextPiece>& pieces, bool add_special = false) {
+std::vector<TokenId> encoded(const Tokenizer& tokenizer, const std::vector<TextPiece>& pieces,
+                             bool add_special = false) {
   auto ids = tokenizer.encode_pieces(pieces, add_special);
   EXPECT_TRUE(ids.ok()) << ids.error().message;
   return ids.ok() ? *ids : std::vector<TokenId>{};
@@ -90,16 +92,18 @@ TEST(Tokenizer, normalized_control_tokens_are_found_by_what_they_become_and_wher
 
 TEST(Tokenizer, what_the_post_processor_adds_is_added_once) {
   Parts parts;
-  parts.post_processor = R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],)"
-                         R"("pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":0}}],)"
-                         R"("special_tokens":{"<s>":{"id":"<s>","ids":[4],"tokens":["<s>"]}}})";
+  parts.post_processor =
+      R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],)"
+      R"("pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":0}}],)"
+      R"("special_tokens":{"<s>":{"id":"<s>","ids":[4],"tokens":["<s>"]}}})";
   auto tokenizer = Tokenizer::from_json(parts.json());
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
   EXPECT_EQ(tokenizer->encode("ab", true).value(), (Ids{4, 2}));
   EXPECT_EQ(tokenizer->encode("ab", false).value(), (Ids{2}));
   EXPECT_EQ(tokenizer->encode("", true).value(), (Ids{4}));
-  EXPECT_EQ(encoded(*tokenizer, {{"<s>", true}, {"ab", false}}, true), (Ids{4, 2}));   // it begins with it already
-  EXPECT_EQ(encoded(*tokenizer, {{"<s>", false}, {"ab", false}}, true), (Ids{4, 2}));  // text that spells it does not count
+  EXPECT_EQ(encoded(*tokenizer, {{"<s>", true}, {"ab", false}}, true), (Ids{4, 2}));  // it begins with it already
+  EXPECT_EQ(encoded(*tokenizer, {{"<s>", false}, {"ab", false}}, true),
+            (Ids{4, 2}));  // text that spells it does not count
   EXPECT_EQ(encoded(*tokenizer, {{"a", false}, {"<s>", true}}, true), (Ids{4, 0, 4}));
 }
 
@@ -118,7 +122,8 @@ TEST(Tokenizer, several_threads_encode_at_once) {
     for (uint32_t round = 0; round < 20; ++round) {
       for (size_t i = 0; i < texts.size(); ++i) {
         auto ids = tokenizer->encode(texts[i], false);
-        if (!ids.ok() || *ids != expected[i] || tokenizer->decode(expected[i], true).value() != texts[i]) ++num_wrong[thread];
+        if (!ids.ok() || *ids != expected[i] || tokenizer->decode(expected[i], true).value() != texts[i])
+          ++num_wrong[thread];
       }
     }
   });
@@ -170,7 +175,8 @@ TEST(TokenizerFromBpe, what_is_wrong_or_unknown_is_named) {
   check([](auto& v) { v.merges.push_back("a c"); }, "out of vocabulary");
   check([](auto& v) { v.tokens[1] = "a"; }, "occurs twice");
   check([](auto& v) { v.tokens[1] = "\xFF"; }, "not UTF-8");
-  check([](auto& v) { v = {.pre = "smollm", .tokens = {}, .token_types = {}, .merges = {}}; }, "the vocabulary is empty");
+  check([](auto& v) { v = {.pre = "smollm", .tokens = {}, .token_types = {}, .merges = {}}; },
+        "the vocabulary is empty");
 }
 
 TEST(HostileTokenizerJson, every_wrong_part_is_an_error_that_names_it) {
@@ -193,38 +199,56 @@ TEST(HostileTokenizerJson, every_wrong_part_is_an_error_that_names_it) {
   check({.model = R"({"type":"BPE","vocab":{"a":0},"merges":["a"]})"}, "not two tokens");
   check({.model = R"({"type":"BPE","vocab":{"a":0},"merges":[],"dropout":0.5})"}, "random");
   check({.model = R"({"type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"u"})"}, "unk_token \"u\"");
-  check({.model = R"({"type":"BPE","vocab":{"a":0},"merges":[],"continuing_subword_prefix":"##"})"}, "continuing_subword_prefix");
+  check({.model = R"({"type":"BPE","vocab":{"a":0},"merges":[],"continuing_subword_prefix":"##"})"},
+        "continuing_subword_prefix");
   // added tokens
   check({.added = R"([{"id":7,"content":"<s>"}])"}, "should have id 7");
   check({.added = R"([{"id":4,"content":""}])"}, "has 0 bytes");
   check({.added = R"([{"id":4}])"}, "content");
   // steps
-  check({.normalizer = R"({"type":"Precompiled","precompiled_charsmap":"AAAA"})"}, "type \"Precompiled\" is not read yet");
-  check({.normalizer = R"({"type":"Replace","pattern":{"String":"a"},"content":")" + std::string(100, 'b') + "\"}"}, "100 times");
-  check({.normalizer = R"({"type":"Sequence","normalizers":[)" + [] {
-           std::string list = R"({"type":"Prepend","prepend":"aa"})";
-           for (int i = 0; i < 6; ++i) list += R"(,{"type":"Prepend","prepend":"aa"})";
-           return list;
-         }() + "]}"}, "times as long");
+  check({.normalizer = R"({"type":"Precompiled","precompiled_charsmap":"AAAA"})"},
+        "type \"Precompiled\" is not read yet");
+  check({.normalizer = R"({"type":"Replace","pattern":{"String":"a"},"content":")" + std::string(100, 'b') + "\"}"},
+        "100 times");
+  check({.normalizer = R"({"type":"Sequence","normalizers":[)" +
+                       [] {
+                         std::string list = R"({"type":"Prepend","prepend":"aa"})";
+                         for (int i = 0; i < 6; ++i) list += R"(,{"type":"Prepend","prepend":"aa"})";
+                         return list;
+                       }() +
+                       "]}"},
+        "times as long");
   check({.normalizer = R"("NFC")"}, "normalizer");
-  check({.pre_tokenizer = R"({"type":"Split","pattern":{"Regex":"(("},"behavior":"Isolated","invert":false})"}, "pre_tokenizer");
-  check({.pre_tokenizer = R"({"type":"Split","pattern":{"Regex":")" + long_pattern + R"("},"behavior":"Isolated","invert":false})"}, "pattern of 20000 bytes");
-  check({.pre_tokenizer = R"({"type":"Split","pattern":{"Regex":"(a{900}){900}{900}"},"behavior":"Isolated","invert":false})"}, "pre_tokenizer");
+  check({.pre_tokenizer = R"({"type":"Split","pattern":{"Regex":"(("},"behavior":"Isolated","invert":false})"},
+        "pre_tokenizer");
+  check({.pre_tokenizer = R"({"type":"Split","pattern":{"Regex":")" + long_pattern +
+                          R"("},"behavior":"Isolated","invert":false})"},
+        "pattern of 20000 bytes");
+  check({.pre_tokenizer =
+             R"({"type":"Split","pattern":{"Regex":"(a{900}){900}{900}"},"behavior":"Isolated","invert":false})"},
+        "pre_tokenizer");
   check({.pre_tokenizer = R"({"type":"FixedLength","length":0})"}, "type \"FixedLength\" is not read yet");
   check({.decoder = "null"}, "decoder: there is none");
   check({.decoder = R"({"type":"WordPiece","prefix":"##","cleanup":true})"}, "type \"WordPiece\"");
-  check({.decoder = R"({"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteFallback"}]})"}, "type \"ByteFallback\" at this place");
-  check({.decoder = R"({"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"Strip","content":"x","start":1,"stop":1}]})"}, "Strip");
-  check({.post_processor = R"({"type":"BertProcessing","sep":["x",99],"cls":["y",98]})"}, "which the vocabulary does not have");
-  check({.post_processor = R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}}],"pair":[],"special_tokens":{}})"},
-        "post_processor");
+  check({.decoder = R"({"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteFallback"}]})"},
+        "type \"ByteFallback\" at this place");
+  check({.decoder =
+             R"({"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"Strip","content":"x","start":1,"stop":1}]})"},
+        "Strip");
+  check({.post_processor = R"({"type":"BertProcessing","sep":["x",99],"cls":["y",98]})"},
+        "which the vocabulary does not have");
+  check(
+      {.post_processor =
+           R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}}],"pair":[],"special_tokens":{}})"},
+      "post_processor");
 }
 
 TEST(HostileTokenizerJson, what_is_no_tokenizer_is_an_error) {
   std::string deep;
   for (int i = 0; i < 100'000; ++i) deep += R"({"normalizer":[)";
-  for (const std::string& json : {std::string(), std::string("{}"), std::string("[]"), std::string("null"), std::string("{\"model\":7}"),
-                                  std::string(100'000, '['), deep, small_json().substr(0, 5000), std::string("\xFF\xFE\x00", 3)}) {
+  for (const std::string& json :
+       {std::string(), std::string("{}"), std::string("[]"), std::string("null"), std::string("{\"model\":7}"),
+        std::string(100'000, '['), deep, small_json().substr(0, 5000), std::string("\xFF\xFE\x00", 3)}) {
     auto tokenizer = Tokenizer::from_json(json);
     ASSERT_FALSE(tokenizer.ok());
     EXPECT_NE(tokenizer.error().message.find("not a tokenizer.json"), std::string::npos) << tokenizer.error().message;
@@ -234,11 +258,13 @@ TEST(HostileTokenizerJson, what_is_no_tokenizer_is_an_error) {
 // A pattern that would look for ever gives up; the text it gave up on is still all there.
 TEST(HostileTokenizerJson, a_pattern_of_exponential_time_loses_no_text) {
   Parts parts;
-  parts.pre_tokenizer = R"({"type":"Split","pattern":{"Regex":"(?=(a+)+$)b|c"},"behavior":"Isolated","invert":false})";
+  parts.pre_tokenizer =
+      R"({"type":"Split","pattern":{"Regex":"(?=(a+)+$)b|c"},"behavior":"Isolated","invert":false})";
   auto tokenizer = Tokenizer::from_json(parts.json());
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
   const std::string text = std::string(64, 'a') + "_" + std::string(64, 'b');
-  EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, false).value(), true).value(), std::string(64, 'a') + " " + std::string(64, 'b'));
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, false).value(), true).value(),
+            std::string(64, 'a') + " " + std::string(64, 'b'));
 }
 
 // Bytes changed at random: an error, or a tokenizer that works; never a crash.
@@ -253,10 +279,18 @@ TEST(HostileTokenizerJson, damaged_files_do_no_harm) {
     for (uint32_t change = 0; change <= random() % 4; ++change) {
       const size_t at = random() % damaged.size();
       switch (random() % 4) {
-        case 0: damaged[at] = static_cast<char>(random()); break;
-        case 1: damaged.erase(at, 1 + random() % 40); break;
-        case 2: damaged.insert(at, json.substr(random() % json.size(), random() % 60)); break;
-        default: std::swap(damaged[at], damaged[random() % damaged.size()]); break;
+        case 0:
+          damaged[at] = static_cast<char>(random());
+          break;
+        case 1:
+          damaged.erase(at, 1 + random() % 40);
+          break;
+        case 2:
+          damaged.insert(at, json.substr(random() % json.size(), random() % 60));
+          break;
+        default:
+          std::swap(damaged[at], damaged[random() % damaged.size()]);
+          break;
       }
     }
     auto tokenizer = Tokenizer::from_json(damaged);

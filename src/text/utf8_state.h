@@ -9,7 +9,7 @@ struct Utf8State {
   enum class Step : uint8_t {
     kWhole,  // the byte ends a character
     kPart,   // the byte is part of a character that is not whole yet
-    kWrong,  // the byte cannot stand here; the state is as at the beginning. It may begin another character: step again.
+    kWrong,  // the byte cannot stand here, and the state is as at the beginning: it may begin another character
   };
 
   Step step(uint8_t byte) {
@@ -36,7 +36,7 @@ struct Utf8State {
     return Step::kPart;
   }
 
-  uint8_t num_missing = 0;        // bytes the character still needs; 0: between characters
+  uint8_t num_missing = 0;          // bytes the character still needs; 0: between characters
   uint8_t low = 0x80, high = 0xBF;  // what the next of them may be
 };
 

@@ -1,5 +1,5 @@
-// The files of tests/data/text, as tools/make_text_golden.py writes them: lines, with \\ \n \r for backslash, newline, carriage
-// return. And what both sides compute the same way: hashes, and random tokens.
+// The files of tests/data/text, as tools/make_text_golden.py writes them: lines, with \\ \n \r for backslash,
+// newline, carriage return. And what both sides compute the same way: hashes, and random tokens.
 #pragma once
 
 #include <cstdint>

@@ -45,8 +45,8 @@ class TemplateGolden : public testing::TestWithParam<std::string> {
     if (vocabulary_ == nullptr) GTEST_SKIP() << why_skipped(GetParam());
   }
   Result<ChatTemplate> make() const {
-    return ChatTemplate::make(vocabulary_->chat_template,
-                              {vocabulary_->bos_token, vocabulary_->eos_token, vocabulary_->tokenizer.control_tokens()});
+    return ChatTemplate::make(vocabulary_->chat_template, {vocabulary_->bos_token, vocabulary_->eos_token,
+                                                           vocabulary_->tokenizer.control_tokens()});
   }
   const Vocabulary* vocabulary_ = nullptr;
 };
@@ -60,7 +60,9 @@ TEST_P(TemplateGolden, chats_render_as_hugging_face_does) {
   ASSERT_EQ(expected.size(), cases.size());
   for (size_t i = 0; i < cases.size(); ++i) {
     const std::string line = unescape(expected[i]);
-    EXPECT_EQ(cases[i].name + " " + outcome_of(chat_template->render(cases[i].input), line == cases[i].name + " fails"), line);
+    EXPECT_EQ(
+        cases[i].name + " " + outcome_of(chat_template->render(cases[i].input), line == cases[i].name + " fails"),
+        line);
   }
 }
 
@@ -70,8 +72,9 @@ TEST_P(TemplateGolden, control_tokens_of_a_prompt_are_those_of_the_same_chat_wit
   ASSERT_TRUE(chat_template.ok());
   const auto control_ids = [&](const char* first, const char* second) {
     ChatTemplateInput input;
-    input.messages_json = std::string(R"([{"role":"user","content":")") + first + R"("},{"role":"assistant","content":")" + second +
-                          R"("},{"role":"user","content":")" + first + second + R"("}])";
+    input.messages_json = std::string(R"([{"role":"user","content":")") + first +
+                          R"("},{"role":"assistant","content":")" + second + R"("},{"role":"user","content":")" +
+                          first + second + R"("}])";
     const std::vector<TextPiece> pieces = chat_template->render(input).value();
     std::vector<TokenId> ids = vocabulary_->tokenizer.encode_pieces(pieces, false).value();
     std::erase_if(ids, [&](TokenId id) { return !vocabulary_->tokenizer.table().is_special(id); });
@@ -95,7 +98,10 @@ TEST(TemplateLanguage, small_pieces_of_it_are_those_of_jinja_as_transformers_set
   for (size_t at = 1; at + 2 <= lines.size(); at += 2) {
     const auto chat_template = ChatTemplate::make(unescape(lines[at]), {});
     ASSERT_TRUE(chat_template.ok()) << lines[at] << ": " << chat_template.error().message;
-    const ChatTemplateInput input{.messages_json = "[]", .tools_json = {}, .kwargs_json = lines[0], .add_generation_prompt = false,
+    const ChatTemplateInput input{.messages_json = "[]",
+                                  .tools_json = {},
+                                  .kwargs_json = lines[0],
+                                  .add_generation_prompt = false,
                                   .unix_time_s = kNow};
     const std::string expected = unescape(lines[at + 1]);
     EXPECT_EQ(outcome_of(chat_template->render(input), expected == "fails"), expected) << lines[at];

@@ -39,8 +39,8 @@ T taken(Result<T> result, const std::string& what) {
 
 Vocabulary read_folder(const std::string& folder) {
   TokenizerConfig config = taken(read_tokenizer_config(read_whole_file(folder + "/tokenizer_config.json")), folder);
-  return {taken(Tokenizer::from_json(read_whole_file(folder + "/tokenizer.json")), folder), std::move(config.chat_template),
-          std::move(config.bos_token), std::move(config.eos_token)};
+  return {taken(Tokenizer::from_json(read_whole_file(folder + "/tokenizer.json")), folder),
+          std::move(config.chat_template), std::move(config.bos_token), std::move(config.eos_token)};
 }
 
 template <class T>
@@ -58,8 +58,8 @@ Vocabulary read_smollm2(const std::string& path) {
   vocabulary.tokens = value_of<std::vector<std::string>>(metadata, "tokenizer.ggml.tokens");
   vocabulary.token_types = value_of<std::vector<int64_t>>(metadata, "tokenizer.ggml.token_type");
   vocabulary.merges = value_of<std::vector<std::string>>(metadata, "tokenizer.ggml.merges");
-  return {taken(Tokenizer::from_bpe(vocabulary), path), value_of<std::string>(metadata, "tokenizer.chat_template"), "<|im_start|>",
-          "<|im_end|>"};
+  return {taken(Tokenizer::from_bpe(vocabulary), path), value_of<std::string>(metadata, "tokenizer.chat_template"),
+          "<|im_start|>", "<|im_end|>"};
 }
 
 std::unique_ptr<Vocabulary> read_vocabulary(const std::string& name) {

@@ -1,4 +1,5 @@
-// The tokenizers and templates that have golden answers: `tiny` lies in tests/data; the others are outside of the repository.
+// The tokenizers and templates that have golden answers: `tiny` lies in tests/data; the others are outside of the
+// repository.
 #pragma once
 
 #include <optional>
@@ -16,8 +17,8 @@ struct Vocabulary {
   std::string eos_token;
 };
 
-// "tiny", "smollm2" (out of its GGUF file), "qwen3", "llama3_2", "gemma3". Read once a process. Null where its files are not
-// here; ends the test program with words where they are wrong.
+// "tiny", "smollm2" (out of its GGUF file), "qwen3", "llama3_2", "gemma3". Read once a process. Null where its files
+// are not here; ends the test program with words where they are wrong.
 const Vocabulary* find_vocabulary(const std::string& name);
 
 // What to say when it is null.
