@@ -33,11 +33,14 @@ Result<Checkpoint> open_checkpoint(const std::string& path) {
   const auto status = std::filesystem::status(path, ignored);
   const bool is_file = std::filesystem::is_regular_file(status);
   if (!is_file && !std::filesystem::is_directory(status)) {
-    return Error{ErrorKind::kNotFound,
-                 fmt::format("{} is neither a folder nor a file. MODEL is a folder with config.json and safetensors, or one .gguf "
-                             "file; names on a hub are not read yet",
-                             in_quotes(path)),
-                 {}, {}};
+    return Error{
+        ErrorKind::kNotFound,
+        fmt::format(
+            "{} is neither a folder nor a file. MODEL is a folder with config.json and safetensors, or one .gguf "
+            "file; names on a hub are not read yet",
+            in_quotes(path)),
+        {},
+        {}};
   }
   if (is_file && !path.ends_with(".gguf")) {
     return invalid("{} is a file but no .gguf: MODEL is a folder with config.json and safetensors, or one .gguf file",

@@ -1,4 +1,5 @@
-// MODEL as people name it -> what its numbers are: a folder as people download it (config.json, safetensors), or one .gguf file.
+// MODEL as people name it -> what its numbers are: a folder as people download it (config.json, safetensors), or one
+// .gguf file.
 #pragma once
 
 #include <string>

@@ -11,12 +11,13 @@
 namespace slipstream {
 namespace {
 
-// Rows that go through the layers together. From 256 rows on a matrix product is limited by arithmetic, whatever the weights
-// (ARITHMETIC.md 2, AVX2.md 3), so a longer step gains nothing from more; 512 bound the workspace.
+// Rows that go through the layers together. From 256 rows on a matrix product is limited by arithmetic, whatever the
+// weights (ARITHMETIC.md 2, AVX2.md 3), so a longer step gains nothing from more; 512 bound the workspace.
 constexpr uint32_t kMaxPassRows = 512;
 
 KvShape kv_shape(const ModelConfig& config, uint32_t num_blocks, uint32_t block_tokens, ActivationMode activations) {
-  return {config.num_layers, config.num_kv_heads, config.head_dim, num_blocks, block_tokens, activations == ActivationMode::kF32};
+  return {config.num_layers, config.num_kv_heads, config.head_dim,
+          num_blocks,        block_tokens,        activations == ActivationMode::kF32};
 }
 
 WorkspaceLimits workspace_limits(const CpuExecutorOptions& options, uint32_t num_threads) {
@@ -27,9 +28,13 @@ WorkspaceLimits workspace_limits(const CpuExecutorOptions& options, uint32_t num
 }  // namespace
 
 struct CpuExecutor::State {
-  State(const ModelConfig& model, const Weights& weights, ThreadPool& pool_, const CpuExecutorOptions& opts, KvStorage storage,
-        Workspace workspace)
-      : config(model), options(opts), pool(pool_), kv(std::move(storage)), work(std::move(workspace)),
+  State(const ModelConfig& model, const Weights& weights, ThreadPool& pool_, const CpuExecutorOptions& opts,
+        KvStorage storage, Workspace workspace)
+      : config(model),
+        options(opts),
+        pool(pool_),
+        kv(std::move(storage)),
+        work(std::move(workspace)),
         decoder(model, weights, kernels_for(opts.isa), kv, work, pool_, opts.activations == ActivationMode::kInt16) {
     const uint32_t max_pass_rows = work.residual.rows;
     pass_slices.reserve(max_pass_rows);
@@ -74,12 +79,13 @@ void CpuExecutor::State::check_input(const StepInput& input) const {
   for (const TokenId token : input.tokens) CHECK(token < config.vocab_size, "token {} of {}", token, config.vocab_size);
   uint32_t next_row = 0;
   for (const StepSlice& slice : input.slices) {
-    CHECK(slice.num_rows > 0 && slice.first_row == next_row, "{} rows from {}, expected from {}", slice.num_rows, slice.first_row,
-          next_row);
+    CHECK(slice.num_rows > 0 && slice.first_row == next_row, "{} rows from {}, expected from {}", slice.num_rows,
+          slice.first_row, next_row);
     next_row += slice.num_rows;
     const uint64_t num_tokens = uint64_t{slice.first_position} + slice.num_rows;
     CHECK(num_tokens <= options.max_context, "{} tokens of {}", num_tokens, options.max_context);
-    CHECK(uint64_t{slice.num_blocks} * options.block_tokens >= num_tokens, "{} blocks for {} tokens", slice.num_blocks, num_tokens);
+    CHECK(uint64_t{slice.num_blocks} * options.block_tokens >= num_tokens, "{} blocks for {} tokens", slice.num_blocks,
+          num_tokens);
     CHECK(uint64_t{slice.first_block} + slice.num_blocks <= input.block_tables.size(), "block table [{}, +{}) of {}",
           slice.first_block, slice.num_blocks, input.block_tables.size());
     for (const BlockId block : input.block_tables.subspan(slice.first_block, slice.num_blocks)) {
@@ -99,8 +105,8 @@ void CpuExecutor::State::copy_blocks(std::span<const BlockCopy> copies) {
   });
 }
 
-// Makes the pass that begins at the step's row `first_row`; returns the row after its last. A slice that does not fit is cut:
-// its later rows find the earlier ones' K and V in the cache, as in a chunked prompt.
+// Makes the pass that begins at the step's row `first_row`; returns the row after its last. A slice that does not fit
+// is cut: its later rows find the earlier ones' K and V in the cache, as in a chunked prompt.
 uint32_t CpuExecutor::State::fill_pass(const StepInput& input, bool all_rows, uint32_t first_row) {
   const uint32_t last_row = std::min(first_row + work.residual.rows, static_cast<uint32_t>(input.tokens.size()));
   pass_slices.clear();
@@ -111,8 +117,8 @@ uint32_t CpuExecutor::State::fill_pass(const StepInput& input, bool all_rows, ui
     const uint32_t begin = std::max(slice.first_row, first_row);
     const uint32_t end = std::min(slice.first_row + slice.num_rows, last_row);
     if (begin >= end) continue;
-    const AttentionSlice attention{input.block_tables.data() + slice.first_block, slice.first_position + begin - slice.first_row,
-                                   end - begin};
+    const AttentionSlice attention{input.block_tables.data() + slice.first_block,
+                                   slice.first_position + begin - slice.first_row, end - begin};
     pass_slices.push_back({attention, begin - first_row});
     slice_of_pass.push_back(index);
     if (all_rows) {
@@ -160,8 +166,8 @@ uint64_t executor_workspace_bytes(const ModelConfig& config, const CpuExecutorOp
   return Workspace::bytes(config, kernels_for(options.isa), workspace_limits(options, num_threads));
 }
 
-Result<std::unique_ptr<CpuExecutor>> CpuExecutor::make(const ModelConfig& config, const Weights& weights, ThreadPool& pool,
-                                                       const CpuExecutorOptions& options) {
+Result<std::unique_ptr<CpuExecutor>> CpuExecutor::make(const ModelConfig& config, const Weights& weights,
+                                                       ThreadPool& pool, const CpuExecutorOptions& options) {
   CHECK(options.max_rows > 0 && options.max_slices > 0 && options.num_blocks > 0 && options.max_context > 0);
   CHECK(isa_supported(options.isa), "{}", isa_name(options.isa));
   auto kv = KvStorage::make(kv_shape(config, options.num_blocks, options.block_tokens, options.activations));
@@ -179,7 +185,8 @@ CpuExecutor::~CpuExecutor() = default;
 Logits CpuExecutor::run(const StepInput& input) { return state_->run(input, false); }
 
 Logits CpuExecutor::run_all_rows(const StepInput& input) {
-  CHECK(input.tokens.size() <= state_->work.logits.rows, "{} rows of logits, room for {}", input.tokens.size(), state_->work.logits.rows);
+  CHECK(input.tokens.size() <= state_->work.logits.rows, "{} rows of logits, room for {}", input.tokens.size(),
+        state_->work.logits.rows);
   return state_->run(input, true);
 }
 

@@ -22,7 +22,7 @@ struct CpuExecutorOptions {
   ActivationMode activations = ActivationMode::kInt16;
   uint32_t num_blocks = 0;
   uint32_t block_tokens = 64;
-  uint32_t max_rows = 2048;     // of one step
+  uint32_t max_rows = 2048;  // of one step
   uint32_t max_slices = 256;
   uint32_t max_logit_rows = 0;  // 0: max_slices
   uint32_t max_context = 0;     // longest sequence, in tokens

@@ -19,7 +19,7 @@ ModelConfig small_config() {
   config.intermediate_size = 160;
   config.num_heads = 8;
   config.num_kv_heads = 2;
-  config.head_dim = 20;     // no multiple of a panel
+  config.head_dim = 20;  // no multiple of a panel
   config.vocab_size = 173;
   config.max_position_embeddings = 4096;
   config.qk_norm = true;
@@ -31,7 +31,8 @@ constexpr MatrixFormat kFp32{.type = WeightType::kFp32, .bits = 32};
 
 std::vector<TokenId> made_up_tokens(uint32_t count, uint32_t seed) {
   std::vector<TokenId> tokens;
-  for (uint32_t index = 0; index < count; ++index) tokens.push_back((seed * 7919 + index * 104729 + index * index) % 173);
+  for (uint32_t index = 0; index < count; ++index)
+    tokens.push_back((seed * 7919 + index * 104729 + index * index) % 173);
   return tokens;
 }
 
@@ -73,7 +74,8 @@ TEST_F(CpuExecutorTest, a_step_longer_than_a_pass_gives_the_bits_of_short_steps)
 }
 
 TEST_F(CpuExecutorTest, logits_come_for_the_slices_that_want_them_in_the_order_of_slices) {
-  const std::vector<std::vector<TokenId>> prompts{made_up_tokens(5, 1), made_up_tokens(600, 2), made_up_tokens(1, 3), made_up_tokens(40, 4)};
+  const std::vector<std::vector<TokenId>> prompts{made_up_tokens(5, 1), made_up_tokens(600, 2), made_up_tokens(1, 3),
+                                                  made_up_tokens(40, 4)};
   const auto executor = make({.max_rows = 1000, .max_slices = 8});
   std::vector<BlockId> tables(32);
   std::iota(tables.begin(), tables.end(), 7);
@@ -82,7 +84,8 @@ TEST_F(CpuExecutorTest, logits_come_for_the_slices_that_want_them_in_the_order_o
   for (const auto& prompt : prompts) {
     const auto first_block = slices.empty() ? 0 : slices.back().first_block + slices.back().num_blocks;
     const auto size = static_cast<uint32_t>(prompt.size());
-    slices.push_back({static_cast<uint32_t>(tokens.size()), size, 0, first_block, (size + 63) / 64, slices.size() != 2});
+    slices.push_back(
+        {static_cast<uint32_t>(tokens.size()), size, 0, first_block, (size + 63) / 64, slices.size() != 2});
     tokens.insert(tokens.end(), prompt.begin(), prompt.end());
   }
   const Logits logits = executor->run({tokens, slices, tables, {}});
@@ -125,7 +128,8 @@ TEST_F(CpuExecutorTest, values_beyond_fp16_are_counted_and_saturate) {
   std::vector<float> huge(config.hidden_size, 1e6f);
   weights.layers[0].attention_norm = huge.data();
   auto executor = std::move(
-      CpuExecutor::make(config, weights, pool_, {.num_blocks = 4, .max_rows = 8, .max_slices = 1, .max_context = 64}).value());
+      CpuExecutor::make(config, weights, pool_, {.num_blocks = 4, .max_rows = 8, .max_slices = 1, .max_context = 64})
+          .value());
   EXPECT_EQ(executor->num_clamped_kv(), 0u);
   const std::vector<TokenId> tokens{1, 2, 3};
   const std::vector<BlockId> table{0};

@@ -9,8 +9,9 @@
 namespace slipstream {
 namespace {
 
-// Rows of one attention item. With a group of 3 query heads 64 rows are 4 tiles of 48 (AVX2.md 5.3), enough that turning a
-// segment's K and V to fp32 once an item does not matter; few enough that a prompt of 512 rows is dozens of items.
+// Rows of one attention item. With a group of 3 query heads 64 rows are 4 tiles of 48 (AVX2.md 5.3), enough that
+// turning a segment's K and V to fp32 once an item does not matter; few enough that a prompt of 512 rows is dozens of
+// items.
 constexpr uint32_t kAttentionRows = 64;
 
 // Panels of gate and up multiplied before their SiLU: 64 columns of 512 rows are 256 KB, still in L2.
@@ -25,10 +26,17 @@ void mark_broken(uint8_t& finite) { std::atomic_ref<uint8_t>(finite).store(0, st
 
 }  // namespace
 
-Decoder::Decoder(const ModelConfig& config, const Weights& weights, const Kernels& kernels, const KvStorage& kv, Workspace& work,
-                 ThreadPool& pool, bool quantise)
-    : config_(config), weights_(weights), kernels_(kernels), kv_(kv), work_(work), pool_(pool), quantise_(quantise),
-      group_(config.num_heads / config.num_kv_heads), rope_(config) {
+Decoder::Decoder(const ModelConfig& config, const Weights& weights, const Kernels& kernels, const KvStorage& kv,
+                 Workspace& work, ThreadPool& pool, bool quantise)
+    : config_(config),
+      weights_(weights),
+      kernels_(kernels),
+      kv_(kv),
+      work_(work),
+      pool_(pool),
+      quantise_(quantise),
+      group_(config.num_heads / config.num_kv_heads),
+      rope_(config) {
   const uint32_t max_rows = work.residual.rows;
   places_.resize(max_rows);
   // A slice has at least one row, and one item per KV head and kAttentionRows rows begun.
@@ -70,7 +78,8 @@ void Decoder::place_rows(const Pass& pass) {
     }
   }
   // Dearest first: then threads that take the next item when they are done end at about the same time.
-  std::sort(items_.begin(), items_.end(), [](const AttentionItem& a, const AttentionItem& b) { return a.cost > b.cost; });
+  std::sort(items_.begin(), items_.end(),
+            [](const AttentionItem& a, const AttentionItem& b) { return a.cost > b.cost; });
 }
 
 // residual = the tokens' embeddings; and each row's rotation angles, once for all layers.
@@ -131,8 +140,8 @@ void Decoder::multiply_qkv(const LayerWeights& layer) {
   pool_.run([&](uint32_t thread) { multiply(products, input(rows(work_.hidden)), thread); });
 }
 
-// q and k of each head: norm (where the family has it), rotation; then K and V into the row's slot. Divided by rows and KV
-// heads: a KV head's query heads go with it.
+// q and k of each head: norm (where the family has it), rotation; then K and V into the row's slot. Divided by rows and
+// KV heads: a KV head's query heads go with it.
 void Decoder::rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass) {
   const uint32_t head_dim = config_.head_dim;
   const uint32_t num_kv_heads = config_.num_kv_heads;
@@ -163,8 +172,8 @@ void Decoder::rotate_and_store(const LayerWeights& layer, const KvView& kv, cons
   });
 }
 
-// attended = softmax(q K / sqrt(head_dim)) V for each slice, KV head and range of rows: items that threads take as they are
-// free, since their costs differ by the length of their contexts.
+// attended = softmax(q K / sqrt(head_dim)) V for each slice, KV head and range of rows: items that threads take as they
+// are free, since their costs differ by the length of their contexts.
 void Decoder::attend(const KvView& kv, const Pass& pass) {
   next_item_.store(0, std::memory_order_relaxed);
   pool_.run([&](uint32_t thread) {
@@ -175,7 +184,8 @@ void Decoder::attend(const KvView& kv, const Pass& pass) {
       const PassSlice& slice = pass.slices[item.slice];
       const size_t first_col = size_t{item.kv_head} * group_ * config_.head_dim;
       const uint32_t cols = group_ * config_.head_dim;
-      const Matrix<const float> q{work_.qkv.row(slice.first_row) + first_col, slice.attention.num_rows, cols, work_.qkv.stride};
+      const Matrix<const float> q{work_.qkv.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
+                                  work_.qkv.stride};
       const Matrix<float> out{work_.attended.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
                               work_.attended.stride};
       kernels_.attention(kv, slice.attention, item.kv_head, group_, item.rows, q, out, work_.thread_scratch(thread));
@@ -204,7 +214,8 @@ void Decoder::add_product(const PackedMatrix& weights, Matrix<float> x) {
   });
 }
 
-// gate = silu(W_gate hidden) * (W_up hidden). A thread has the same columns of both, a few at a time while they are near.
+// gate = silu(W_gate hidden) * (W_up hidden). A thread has the same columns of both, a few at a time while they are
+// near.
 void Decoder::multiply_gate_up(const LayerWeights& layer) {
   pool_.run([&](uint32_t thread) {
     const Range mine = split(layer.gate.num_panels(), thread, pool_.num_threads());
@@ -226,7 +237,8 @@ void Decoder::multiply_gate_up(const LayerWeights& layer) {
 
 void Decoder::keep(std::span<const uint32_t> pass_rows, uint32_t first) {
   const auto count = static_cast<uint32_t>(pass_rows.size());
-  CHECK(first + count <= work_.logit_hidden.rows, "{} rows of logits, room for {}", first + count, work_.logit_hidden.rows);
+  CHECK(first + count <= work_.logit_hidden.rows, "{} rows of logits, room for {}", first + count,
+        work_.logit_hidden.rows);
   pool_.run([&](uint32_t thread) {
     const Range mine = split(count, thread, pool_.num_threads());
     for (uint32_t index = mine.begin; index < mine.end; ++index) {

@@ -1,9 +1,9 @@
 // The model's formula: embed; in every layer norm -> q, k, v -> rope -> attention -> o, norm -> gate, up -> down; final
 // norm; logits. Families are fields of ModelConfig, read here; there is no class per family.
 //
-// Work is divided among threads by rows, panels of 16 outputs, heads and row ranges, never over a sum, so that the bits of a
-// row depend on its own sequence alone. A row that is not finite is flagged; it can garble its own sequence's KV and nothing else.
-// Owned by the engine thread; allocates nothing after construction.
+// Work is divided among threads by rows, panels of 16 outputs, heads and row ranges, never over a sum, so that the bits
+// of a row depend on its own sequence alone. A row that is not finite is flagged; it can garble its own sequence's KV
+// and nothing else. Owned by the engine thread; allocates nothing after construction.
 #pragma once
 
 #include <atomic>
@@ -28,15 +28,15 @@ struct PassSlice {
   uint32_t first_row = 0;  // in the pass
 };
 struct Pass {
-  std::span<const TokenId> tokens;      // [rows]
-  std::span<const PassSlice> slices;    // in order of rows
+  std::span<const TokenId> tokens;    // [rows]
+  std::span<const PassSlice> slices;  // in order of rows
 };
 
 class Decoder {
  public:
   // All outlive it. quantise: activations as int16 (the product); else all in fp32 (--activations f32).
-  Decoder(const ModelConfig& config, const Weights& weights, const Kernels& kernels, const KvStorage& kv, Workspace& work,
-          ThreadPool& pool, bool quantise);
+  Decoder(const ModelConfig& config, const Weights& weights, const Kernels& kernels, const KvStorage& kv,
+          Workspace& work, ThreadPool& pool, bool quantise);
 
   // Computes all rows of the pass and stores their K and V. finite()[row] says whether the row's numbers are finite.
   void forward(const Pass& pass);
@@ -55,7 +55,7 @@ class Decoder {
     uint64_t cost = 0;  // positions seen, summed over its rows
     uint32_t slice = 0;
     uint32_t kv_head = 0;
-    Range rows;         // of the slice
+    Range rows;  // of the slice
   };
   struct RowPlace {
     uint32_t slice = 0;
@@ -95,12 +95,12 @@ class Decoder {
 
   // Owned by the engine thread; of the pass being computed.
   uint32_t num_rows_ = 0;
-  std::vector<RowPlace> places_;       // [rows]
-  std::vector<AttentionItem> items_;   // dearest first
+  std::vector<RowPlace> places_;      // [rows]
+  std::vector<AttentionItem> items_;  // dearest first
 
   // Shared by the threads of a fork-join.
-  std::atomic<uint32_t> next_item_{0};          // relaxed: only hands out numbers
-  std::atomic<uint64_t> num_clamped_kv_{0};     // relaxed: a counter
+  std::atomic<uint32_t> next_item_{0};       // relaxed: only hands out numbers
+  std::atomic<uint64_t> num_clamped_kv_{0};  // relaxed: a counter
 };
 
 }  // namespace slipstream

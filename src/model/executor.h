@@ -10,8 +10,8 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
-  // Engine thread. Computes every row, writes its K and V into its slot, and gives logits for the slices that want them.
-  // Logits of a slice depend on its sequence's tokens alone. Allocates nothing after construction.
+  // Engine thread. Computes every row, writes its K and V into its slot, and gives logits for the slices that want
+  // them. Logits of a slice depend on its sequence's tokens alone. Allocates nothing after construction.
   virtual Logits run(const StepInput& input) = 0;
 
   virtual uint32_t vocab_size() const = 0;

@@ -7,9 +7,7 @@
 
 namespace slipstream {
 
-size_t KvShape::head_bytes() const {
-  return round_up(size_t{2} * head_dim * block_tokens * value_bytes(), 64);
-}
+size_t KvShape::head_bytes() const { return round_up(size_t{2} * head_dim * block_tokens * value_bytes(), 64); }
 
 Result<KvStorage> KvStorage::make(const KvShape& shape) {
   CHECK(std::has_single_bit(shape.block_tokens) && shape.block_tokens <= 256, "block_tokens {}", shape.block_tokens);
@@ -46,7 +44,8 @@ void KvStorage::copy(uint32_t layer, const BlockCopy& copy) const {
         std::memcpy(to, from, 2 * half_page);
         continue;
       }
-      // The first tokens of a page: a column strip of K, whole rows of V. What lies behind them stays the other block's own.
+      // The first tokens of a page: a column strip of K, whole rows of V. What lies behind them stays the other block's
+      // own.
       for (uint32_t dim = 0; dim < shape_.head_dim; ++dim) {
         const size_t row = dim * page_tokens * value;
         std::memcpy(to + row, from + row, tokens * value);

@@ -3,11 +3,12 @@
 //   memory   = layer 0 | layer 1 | ...                  a layer is what attention reads: one KvView
 //   layer    = block 0 | block 1 | ... num_blocks - 1
 //   block    = KV head 0 | KV head 1 | ...
-//   KV head  = page 0 | page 1 | ...                    a page is min(32, block_tokens) tokens: K [head_dim][tokens], then
-//                                                       V [tokens][head_dim] (kernels/kernels.h)
+//   KV head  = page 0 | page 1 | ...                    a page is min(32, block_tokens) tokens: K [head_dim][tokens],
+//                                                       then V [tokens][head_dim] (kernels/kernels.h)
 //
-// so that all tokens of one block and one head are one run: 64 tokens of head size 128 are 32 KB, and runs of >= 16 KB are
-// needed to read memory near its limit (PERFORMANCE.md 1.1). Owned by the engine thread; kernels write through the views.
+// so that all tokens of one block and one head are one run: 64 tokens of head size 128 are 32 KB, and runs of >= 16 KB
+// are needed to read memory near its limit (PERFORMANCE.md 1.1). Owned by the engine thread; kernels write through the
+// views.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,7 @@ struct KvShape {
 
   uint32_t page_tokens() const { return block_tokens < 32 ? block_tokens : 32; }
   size_t value_bytes() const { return fp32 ? 4 : 2; }
-  size_t head_bytes() const;   // one KV head of one block, in whole cache lines
+  size_t head_bytes() const;  // one KV head of one block, in whole cache lines
   size_t layer_block_bytes() const { return head_bytes() * num_kv_heads; }
   size_t block_bytes() const { return layer_block_bytes() * num_layers; }  // all layers
 };
@@ -43,7 +44,8 @@ class KvStorage {
   const KvShape& shape() const { return shape_; }
   KvView layer(uint32_t layer) const;
 
-  // Slots [0, copy.num_tokens) of block copy.from to block copy.to in one layer; layers may be copied by several threads at once.
+  // Slots [0, copy.num_tokens) of block copy.from to block copy.to in one layer; layers may be copied by several
+  // threads at once.
   void copy(uint32_t layer, const BlockCopy& copy) const;
 
   // Asks the system for all pages now, with every thread: else the first tokens of each block pay for it (about

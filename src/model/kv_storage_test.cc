@@ -10,7 +10,8 @@ namespace slipstream {
 namespace {
 
 KvShape small_shape(uint32_t block_tokens, bool fp32 = false) {
-  return {.num_layers = 2, .num_kv_heads = 3, .head_dim = 8, .num_blocks = 5, .block_tokens = block_tokens, .fp32 = fp32};
+  return {
+      .num_layers = 2, .num_kv_heads = 3, .head_dim = 8, .num_blocks = 5, .block_tokens = block_tokens, .fp32 = fp32};
 }
 
 // Where kernels.h says that token `token` of a head's block keeps dimension `dim`: of K, or of V. In values.
@@ -89,7 +90,8 @@ TEST(KvStorage, touching_keeps_it_zero) {
   const KvShape shape = small_shape(64);
   const KvStorage storage = std::move(KvStorage::make(shape).value());
   storage.touch(pool);
-  for (size_t at = 0; at < shape.block_bytes() * shape.num_blocks; ++at) ASSERT_EQ(storage.layer(0).base[at], std::byte{0});
+  for (size_t at = 0; at < shape.block_bytes() * shape.num_blocks; ++at)
+    ASSERT_EQ(storage.layer(0).base[at], std::byte{0});
 }
 
 TEST(KvStorageDeath, a_copy_outside_the_pool_is_a_bug) {

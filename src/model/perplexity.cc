@@ -14,8 +14,9 @@ double negative_log_likelihood(std::span<const float> logits, TokenId token) {
   return log_double(sum) + max - logits[token];
 }
 
-Result<Perplexity> measure_perplexity(const ModelConfig& config, const Weights& weights, ThreadPool& pool, CpuExecutorOptions executor,
-                                      std::span<const TokenId> tokens, uint32_t window_tokens) {
+Result<Perplexity> measure_perplexity(const ModelConfig& config, const Weights& weights, ThreadPool& pool,
+                                      CpuExecutorOptions executor, std::span<const TokenId> tokens,
+                                      uint32_t window_tokens) {
   Prompts windows;
   for (size_t begin = 0; begin + 1 < tokens.size(); begin += window_tokens) {
     const auto window = tokens.subspan(begin, std::min<size_t>(window_tokens, tokens.size() - begin));
@@ -35,7 +36,8 @@ Result<Perplexity> measure_perplexity(const ModelConfig& config, const Weights& 
   PromptRun run(*made, windows, run_options);
   for (auto step = run.step(); !step.empty(); step = run.step()) {
     for (const PromptRows& rows : step) {
-      if (!rows.finite) return Error{ErrorKind::kModel, fmt::format("window {}: the logits are not finite", rows.prompt), {}, {}};
+      if (!rows.finite)
+        return Error{ErrorKind::kModel, fmt::format("window {}: the logits are not finite", rows.prompt), {}, {}};
       const std::vector<TokenId>& window = windows[rows.prompt];
       for (uint32_t row = 0; row < rows.logits.rows; ++row) {
         const size_t next = size_t{rows.first_token} + row + 1;

@@ -26,8 +26,8 @@ uint32_t prompt_run_blocks(const Prompts& prompts, const PromptRunOptions& optio
 
 PromptRun::PromptRun(CpuExecutor& executor, const Prompts& prompts, const PromptRunOptions& options)
     : executor_(executor), prompts_(prompts), options_(options), num_computed_(prompts.size()) {
-  CHECK(options_.block_order.empty() || options_.block_order.size() >= prompt_run_blocks(prompts, options_), "{} blocks in order, {} needed",
-        options_.block_order.size(), prompt_run_blocks(prompts, options_));
+  CHECK(options_.block_order.empty() || options_.block_order.size() >= prompt_run_blocks(prompts, options_),
+        "{} blocks in order, {} needed", options_.block_order.size(), prompt_run_blocks(prompts, options_));
   uint32_t next = 0;
   for (const auto& prompt : prompts) {
     CHECK(!prompt.empty(), "an empty prompt");

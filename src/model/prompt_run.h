@@ -1,5 +1,5 @@
-// Logits of every token of some prompts, for those who study a model: `slipstream logits`, perplexity, tests. The prompts may be
-// cut into chunks and computed together; by the promise of the house none of it changes a bit.
+// Logits of every token of some prompts, for those who study a model: `slipstream logits`, perplexity, tests. The
+// prompts may be cut into chunks and computed together; by the promise of the house none of it changes a bit.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,10 @@ namespace slipstream {
 using Prompts = std::vector<std::vector<TokenId>>;
 
 struct PromptRunOptions {
-  uint32_t block_tokens = 64;            // as the executor's
-  uint32_t chunk_tokens = 0;             // a prompt gives a step at most so many; 0: as many as fit
-  bool together = false;                 // all prompts in each step, as far as they fit; else one after the other
-  std::vector<BlockId> block_order;      // blocks are handed out in this order; empty: 0, 1, 2 ...
+  uint32_t block_tokens = 64;        // as the executor's
+  uint32_t chunk_tokens = 0;         // a prompt gives a step at most so many; 0: as many as fit
+  bool together = false;             // all prompts in each step, as far as they fit; else one after the other
+  std::vector<BlockId> block_order;  // blocks are handed out in this order; empty: 0, 1, 2 ...
 };
 
 // Rows of one prompt that a step has computed.

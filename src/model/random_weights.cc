@@ -31,7 +31,8 @@ void append(std::vector<std::byte>& out, float value, ScaleType type) {
 
 // Uniform in [-1, 1): number `index` of stream `stream`.
 float uniform(uint64_t seed, uint32_t stream, uint64_t index) {
-  const auto words = philox4x32(seed, {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), stream, 0x77656967});
+  const auto words =
+      philox4x32(seed, {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), stream, 0x77656967});
   return static_cast<float>(unit_double(words) * 2.0 - 1.0);
 }
 
@@ -47,14 +48,16 @@ RowBytes random_row(const MatrixFormat& format, uint32_t cols, uint64_t seed, ui
   for (uint32_t col = 0; col < cols; ++col) {
     const float value = uniform(seed, stream, uint64_t{row} * cols + col);
     if (!format.quantised()) {
-      append(bytes.values, value * spread, format.type == WeightType::kFp32 ? ScaleType::kFp32
-                                           : format.type == WeightType::kBf16 ? ScaleType::kBf16
-                                                                              : ScaleType::kFp16);
+      append(bytes.values, value * spread,
+             format.type == WeightType::kFp32   ? ScaleType::kFp32
+             : format.type == WeightType::kBf16 ? ScaleType::kBf16
+                                                : ScaleType::kFp16);
       continue;
     }
     const float levels = static_cast<float>(1 << (format.bits - 1));
     const auto q = static_cast<int32_t>(value * levels);  // in (-levels, levels)
-    bytes.values.push_back(static_cast<std::byte>(format.type == WeightType::kUnsigned ? q + (1 << (format.bits - 1)) : q));
+    bytes.values.push_back(
+        static_cast<std::byte>(format.type == WeightType::kUnsigned ? q + (1 << (format.bits - 1)) : q));
     if (col % format.group != 0) continue;
     const float scale = spread / levels * (1.0f + 0.5f * uniform(seed, stream + 1, uint64_t{row} * cols + col));
     append(bytes.scales, scale, format.scales);
@@ -100,7 +103,8 @@ class Maker {
   const float* norm(uint32_t size) {
     auto* at = reinterpret_cast<float*>(take(size * sizeof(float)));
     stream_ += 2;
-    for (uint32_t index = 0; at != nullptr && index < size; ++index) at[index] = 1.0f + 0.25f * uniform(seed_, stream_, index);
+    for (uint32_t index = 0; at != nullptr && index < size; ++index)
+      at[index] = 1.0f + 0.25f * uniform(seed_, stream_, index);
     return at;
   }
   size_t used() const { return used_; }

@@ -7,15 +7,16 @@ namespace {
 
 constexpr double kTwoPi = 6.283185307179586476925;
 
-// Llama 3.1's stretching of the context: waves longer than the original context are slowed by `factor`, short ones stay, those
-// between are mixed. As transformers' _compute_llama3_parameters.
+// Llama 3.1's stretching of the context: waves longer than the original context are slowed by `factor`, short ones
+// stay, those between are mixed. As transformers' _compute_llama3_parameters.
 double scaled(double frequency, const RopeScaling& scaling) {
   if (scaling.factor == 1.0) return frequency;
   const double wavelength = kTwoPi / frequency;
   const double original = scaling.original_max_position_embeddings;
   if (wavelength < original / scaling.high_freq_factor) return frequency;
   if (wavelength > original / scaling.low_freq_factor) return frequency / scaling.factor;
-  const double smooth = (original / wavelength - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
+  const double smooth =
+      (original / wavelength - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
   return (1.0 - smooth) * frequency / scaling.factor + smooth * frequency;
 }
 

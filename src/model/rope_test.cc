@@ -37,10 +37,11 @@ TEST(Rope, angles_are_exact_to_fp32_far_into_the_context) {
   }
 }
 
-// The three parts of llama3's rule, by its own description: short waves stay, long ones are slowed, between them a mixture
-// that meets both.
+// The three parts of llama3's rule, by its own description: short waves stay, long ones are slowed, between them a
+// mixture that meets both.
 TEST(Rope, llama3_scaling_slows_long_waves_only) {
-  const RopeScaling scaling{.factor = 8.0, .low_freq_factor = 1.0, .high_freq_factor = 4.0, .original_max_position_embeddings = 8192};
+  const RopeScaling scaling{
+      .factor = 8.0, .low_freq_factor = 1.0, .high_freq_factor = 4.0, .original_max_position_embeddings = 8192};
   const RopeTable plain(config_of(128, 500'000.0));
   const RopeTable scaled(config_of(128, 500'000.0, scaling));
   uint32_t num_kept = 0, num_slowed = 0, num_mixed = 0;

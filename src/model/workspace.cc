@@ -30,7 +30,8 @@ class Layout {
   size_t used_ = 0;
 };
 
-void lay_out(Workspace& work, Layout& layout, const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits) {
+void lay_out(Workspace& work, Layout& layout, const ModelConfig& config, const Kernels& kernels,
+             const WorkspaceLimits& limits) {
   const uint32_t rows = limits.pass_rows;
   const uint32_t attention_cols = config.num_heads * config.head_dim;
   const uint32_t widest = std::max({config.hidden_size, attention_cols, config.intermediate_size});
@@ -50,10 +51,10 @@ void lay_out(Workspace& work, Layout& layout, const ModelConfig& config, const K
   work.logits_finite = layout.flags(size_t{limits.num_threads} * limits.logit_rows);
 
   // One thread multiplies or attends, never both at once.
-  work.scratch_bytes = round_up(std::max(matmul_scratch_bytes(rows, widest),
-                                         attention_scratch_bytes(config.num_heads / config.num_kv_heads, config.head_dim,
-                                                                 limits.max_context)),
-                                4096);
+  work.scratch_bytes = round_up(
+      std::max(matmul_scratch_bytes(rows, widest),
+               attention_scratch_bytes(config.num_heads / config.num_kv_heads, config.head_dim, limits.max_context)),
+      4096);
   const size_t all_scratch = work.scratch_bytes * limits.num_threads;
   work.scratch = {layout.bytes(all_scratch), all_scratch};
 }
@@ -67,13 +68,15 @@ uint64_t Workspace::bytes(const ModelConfig& config, const Kernels& kernels, con
   return measure.used();
 }
 
-Result<Workspace> Workspace::make(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits, ThreadPool& pool) {
+Result<Workspace> Workspace::make(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits,
+                                  ThreadPool& pool) {
   Workspace work;
   ASSIGN_OR_RETURN(work.memory, Arena::make(bytes(config, kernels, limits)));
   Layout layout(work.memory.data());
   lay_out(work, layout, config, kernels, limits);
 
-  // Now, not in the first request: the first touch of a page costs about 10 us in a virtual machine (PERFORMANCE.md 0.10).
+  // Now, not in the first request: the first touch of a page costs about 10 us in a virtual machine (PERFORMANCE.md
+  // 0.10).
   const std::span<std::byte> memory = work.memory.as<std::byte>();
   pool.run([&](uint32_t thread) {
     const size_t begin = memory.size() / 4096 * thread / pool.num_threads() * 4096;

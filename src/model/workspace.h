@@ -1,4 +1,5 @@
-// The memory a pass over the layers computes in: made once, bounded by the rows of a pass, so that a step allocates nothing.
+// The memory a pass over the layers computes in: made once, bounded by the rows of a pass, so that a step allocates
+// nothing.
 #pragma once
 
 #include <cstddef>
@@ -26,22 +27,23 @@ struct Workspace {
   // What make() would take.
   static uint64_t bytes(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits);
   // Error: the system refuses the memory. Touches all of it, with every thread of the pool.
-  static Result<Workspace> make(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits, ThreadPool& pool);
+  static Result<Workspace> make(const ModelConfig& config, const Kernels& kernels, const WorkspaceLimits& limits,
+                                ThreadPool& pool);
 
-  Matrix<float> residual;     // [rows, hidden_size]
-  Matrix<float> hidden;       // [rows, hidden_size]: the normed residual, then what a block adds to the residual
-  Matrix<float> qkv;          // [rows, (num_heads + 2 * num_kv_heads) * head_dim]: q, k and v of a row, one after the other
-  Matrix<float> attended;     // [rows, num_heads * head_dim]
-  Matrix<float> gate;         // [rows, intermediate_size]
-  Matrix<float> up;           // [rows, intermediate_size]
-  Matrix<float> cos;          // [rows, head_dim / 2]
-  Matrix<float> sin;          // [rows, head_dim / 2]
-  std::byte* quantised = nullptr;       // int16 form of hidden, attended or gate: the next product's input
-  Matrix<float> logit_hidden;           // [logit_rows, hidden_size]: final norm of the rows that want logits
-  Matrix<float> logits;                 // [logit_rows, vocab_size]
-  std::span<uint8_t> finite;            // [rows]
-  std::span<uint8_t> logits_finite;     // [num_threads * logit_rows]: what each thread saw in its columns
-  std::span<std::byte> scratch;         // num_threads equal parts
+  Matrix<float> residual;  // [rows, hidden_size]
+  Matrix<float> hidden;    // [rows, hidden_size]: the normed residual, then what a block adds to the residual
+  Matrix<float> qkv;  // [rows, (num_heads + 2 * num_kv_heads) * head_dim]: q, k and v of a row, one after the other
+  Matrix<float> attended;            // [rows, num_heads * head_dim]
+  Matrix<float> gate;                // [rows, intermediate_size]
+  Matrix<float> up;                  // [rows, intermediate_size]
+  Matrix<float> cos;                 // [rows, head_dim / 2]
+  Matrix<float> sin;                 // [rows, head_dim / 2]
+  std::byte* quantised = nullptr;    // int16 form of hidden, attended or gate: the next product's input
+  Matrix<float> logit_hidden;        // [logit_rows, hidden_size]: final norm of the rows that want logits
+  Matrix<float> logits;              // [logit_rows, vocab_size]
+  std::span<uint8_t> finite;         // [rows]
+  std::span<uint8_t> logits_finite;  // [num_threads * logit_rows]: what each thread saw in its columns
+  std::span<std::byte> scratch;      // num_threads equal parts
 
   std::byte* thread_scratch(uint32_t thread) const { return scratch.data() + thread * scratch_bytes; }
   size_t scratch_bytes = 0;  // of one thread

@@ -14,7 +14,8 @@ namespace {
 std::vector<BlockId> shuffled_blocks(uint32_t count, uint64_t seed) {
   std::vector<BlockId> blocks(count);
   std::iota(blocks.begin(), blocks.end(), 0);
-  for (uint32_t left = count; left > 1; --left) std::swap(blocks[left - 1], blocks[philox4x32(seed, {left, 0, 0, 0})[0] % left]);
+  for (uint32_t left = count; left > 1; --left)
+    std::swap(blocks[left - 1], blocks[philox4x32(seed, {left, 0, 0, 0})[0] % left]);
   return blocks;
 }
 
@@ -51,8 +52,8 @@ Result<LoadedModel> load_model(const std::string& path, ThreadPool& pool) {
 
 std::string RunSetting::text() const {
   return fmt::format("{} {} {}{} block {}{}", isa_name(isa), activations == ActivationMode::kF32 ? "f32" : "int16",
-                     chunk_tokens == 0 ? "whole" : fmt::format("chunk {}", chunk_tokens), together ? " together" : "", block_tokens,
-                     shuffle_seed == 0 ? "" : fmt::format(" shuffled {}", shuffle_seed));
+                     chunk_tokens == 0 ? "whole" : fmt::format("chunk {}", chunk_tokens), together ? " together" : "",
+                     block_tokens, shuffle_seed == 0 ? "" : fmt::format(" shuffled {}", shuffle_seed));
 }
 
 RunningPrompts make_run(const LoadedModel& model, ThreadPool& pool, const Prompts& prompts, const RunSetting& setting) {
@@ -89,7 +90,8 @@ std::vector<std::vector<float>> all_logits(const LoadedModel& model, ThreadPool&
     for (const PromptRows& rows : step) {
       CHECK(rows.finite, "prompt {} token {}", rows.prompt, rows.first_token);
       for (uint32_t row = 0; row < rows.logits.rows; ++row) {
-        std::copy_n(rows.logits.row(row), vocab_size, logits[rows.prompt].begin() + size_t{rows.first_token + row} * vocab_size);
+        std::copy_n(rows.logits.row(row), vocab_size,
+                    logits[rows.prompt].begin() + size_t{rows.first_token + row} * vocab_size);
       }
     }
   }
@@ -123,7 +125,8 @@ std::vector<std::vector<TokenId>> greedy_tokens(const LoadedModel& model, Thread
       Greedy& one = running[index];
       if (one.num_left == 0) continue;
       const auto pending = static_cast<uint32_t>(one.tokens.size()) - one.num_computed;
-      slices.push_back({static_cast<uint32_t>(rows.size()), pending, one.num_computed, one.first_block, one.num_blocks, true});
+      slices.push_back(
+          {static_cast<uint32_t>(rows.size()), pending, one.num_computed, one.first_block, one.num_blocks, true});
       of_slice.push_back(index);
       rows.insert(rows.end(), one.tokens.begin() + one.num_computed, one.tokens.end());
     }
@@ -139,7 +142,8 @@ std::vector<std::vector<TokenId>> greedy_tokens(const LoadedModel& model, Thread
   }
   std::vector<std::vector<TokenId>> answers;
   for (size_t index = 0; index < running.size(); ++index) {
-    answers.emplace_back(running[index].tokens.begin() + static_cast<ptrdiff_t>(prompts[index].size()), running[index].tokens.end());
+    answers.emplace_back(running[index].tokens.begin() + static_cast<ptrdiff_t>(prompts[index].size()),
+                         running[index].tokens.end());
   }
   return answers;
 }

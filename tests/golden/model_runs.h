@@ -27,12 +27,12 @@ Result<LoadedModel> load_model(const std::string& path, ThreadPool& pool);
 struct RunSetting {
   Isa isa = best_isa();
   ActivationMode activations = ActivationMode::kInt16;
-  uint32_t chunk_tokens = 0;     // 0: whole
+  uint32_t chunk_tokens = 0;  // 0: whole
   bool together = false;
   uint32_t block_tokens = 64;
-  uint64_t shuffle_seed = 0;     // of the block tables; 0: in order
+  uint64_t shuffle_seed = 0;  // of the block tables; 0: in order
 
-  std::string text() const;      // for messages: "avx2 int16 chunk 17 together block 64 shuffled 1"
+  std::string text() const;  // for messages: "avx2 int16 chunk 17 together block 64 shuffled 1"
 };
 
 // An executor that just fits these prompts, and what it works for. Pool and model outlive it.
@@ -46,8 +46,8 @@ RunningPrompts make_run(const LoadedModel& model, ThreadPool& pool, const Prompt
 std::vector<std::vector<float>> all_logits(const LoadedModel& model, ThreadPool& pool, const Prompts& prompts,
                                            const RunSetting& setting);
 
-// The largest logit's token, the lowest id among equals, again and again: num_tokens[p] of them for prompt p. Whole prompts, all
-// in one batch; a prompt that is done leaves it.
+// The largest logit's token, the lowest id among equals, again and again: num_tokens[p] of them for prompt p. Whole
+// prompts, all in one batch; a prompt that is done leaves it.
 std::vector<std::vector<TokenId>> greedy_tokens(const LoadedModel& model, ThreadPool& pool, const Prompts& prompts,
                                                 const std::vector<uint32_t>& num_tokens, const RunSetting& setting);
 

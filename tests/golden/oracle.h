@@ -1,5 +1,5 @@
-// Checkpoints whose answers are known: tests/data/oracle (and more of them under $SLIPSTREAM_DATA/oracle), and the real model.
-// The answers are float64's on the stored weights; how they were made says the README of the oracles.
+// Checkpoints whose answers are known: tests/data/oracle (and more of them under $SLIPSTREAM_DATA/oracle), and the real
+// model. The answers are float64's on the stored weights; how they were made says the README of the oracles.
 #pragma once
 
 #include <optional>
@@ -12,15 +12,15 @@ namespace slipstream {
 
 struct OraclePrompt {
   std::vector<TokenId> tokens;
-  std::vector<uint32_t> positions;           // rows that `logits` has
-  std::vector<std::vector<float>> logits;    // [positions][vocab_size]
+  std::vector<uint32_t> positions;         // rows that `logits` has
+  std::vector<std::vector<float>> logits;  // [positions][vocab_size]
   std::vector<TokenId> greedy;
-  std::vector<double> margins;               // best minus second logit, at each greedy token
-  double logits_std = 0.0;                   // of this prompt's logits: what differences are measured in
+  std::vector<double> margins;  // best minus second logit, at each greedy token
+  double logits_std = 0.0;      // of this prompt's logits: what differences are measured in
 };
 
 struct Oracle {
-  std::string name;    // of the folder
+  std::string name;  // of the folder
   std::string folder;
   std::vector<OraclePrompt> prompts;
 };

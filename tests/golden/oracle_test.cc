@@ -10,8 +10,8 @@
 namespace slipstream {
 namespace {
 
-constexpr double kToleranceF32 = 1e-4;   // largest difference over the logits' spread
-constexpr double kTolerance = 1e-2;      // the product's arithmetic
+constexpr double kToleranceF32 = 1e-4;  // largest difference over the logits' spread
+constexpr double kTolerance = 1e-2;     // the product's arithmetic
 
 // What issue 4 asks to be read; anything else either agrees too or is refused by its name.
 const std::vector<std::string> kMustBeRead = {
@@ -43,7 +43,8 @@ double largest_difference(const Oracle& oracle, const std::vector<std::vector<fl
 // Greedy tokens that must be equal: those before the first margin that the tolerance could turn round.
 size_t num_certain(const OraclePrompt& prompt, double tolerance) {
   const double doubtful = 2.0 * tolerance * prompt.logits_std;
-  const auto first = std::find_if(prompt.margins.begin(), prompt.margins.end(), [&](double margin) { return margin < doubtful; });
+  const auto first =
+      std::find_if(prompt.margins.begin(), prompt.margins.end(), [&](double margin) { return margin < doubtful; });
   return static_cast<size_t>(first - prompt.margins.begin());
 }
 
@@ -94,8 +95,9 @@ bool check_folder(const std::string& folder, ThreadPool& pool) {
   }
   const Verdict f32 = judge(model.value(), oracle, pool, ActivationMode::kF32);
   const Verdict int16 = judge(model.value(), oracle, pool, ActivationMode::kInt16);
-  fmt::print("{:<34} f32 {:.1e}, greedy {:>3}/{}/{}   default {:.1e}, greedy {:>3}/{}/{}\n", oracle.name, f32.difference, f32.greedy_equal,
-             f32.greedy_certain, f32.greedy_all, int16.difference, int16.greedy_equal, int16.greedy_certain, int16.greedy_all);
+  fmt::print("{:<34} f32 {:.1e}, greedy {:>3}/{}/{}   default {:.1e}, greedy {:>3}/{}/{}\n", oracle.name,
+             f32.difference, f32.greedy_equal, f32.greedy_certain, f32.greedy_all, int16.difference, int16.greedy_equal,
+             int16.greedy_certain, int16.greedy_all);
   return true;
 }
 

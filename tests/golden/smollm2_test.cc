@@ -50,8 +50,8 @@ struct Differences {
   double largest_of_spread() const { return largest / spread(); }
 };
 
-// The rows that count are those whose logits say a token of the answer (ARITHMETIC.md 8 has measured answers); those inside the
-// prompt, which nobody samples, are printed too. Seven of the eight chats begin with the same 20 tokens.
+// The rows that count are those whose logits say a token of the answer (ARITHMETIC.md 8 has measured answers); those
+// inside the prompt, which nobody samples, are printed too. Seven of the eight chats begin with the same 20 tokens.
 TEST_F(SmolLm2, default_arithmetic_differs_from_fp32_by_a_thousandth_of_the_spread) {
   Prompts prompts;  // whole chats: the prompt and the true answer
   for (const SmolLm2Chat& chat : golden_.chats) {
@@ -79,8 +79,8 @@ TEST_F(SmolLm2, default_arithmetic_differs_from_fp32_by_a_thousandth_of_the_spre
   }
   fmt::print("SmolLM2, default against f32 on the answers of 8 chats: rms {:.2e}, max {:.2e} of the spread {:.3f}\n",
              answers.rms_of_spread(), answers.largest_of_spread(), answers.spread());
-  fmt::print("the prompts' rows too: rms {:.2e}, max {:.2e} of the spread {:.3f}\n", all.rms_of_spread(), all.largest_of_spread(),
-             all.spread());
+  fmt::print("the prompts' rows too: rms {:.2e}, max {:.2e} of the spread {:.3f}\n", all.rms_of_spread(),
+             all.largest_of_spread(), all.spread());
   EXPECT_GT(answers.squared_differences, 0.0);  // they are two arithmetics
   EXPECT_LE(answers.rms_of_spread(), 1e-3);
   EXPECT_LE(answers.largest_of_spread(), 1.5e-2);
@@ -115,7 +115,8 @@ TEST_F(SmolLm2, perplexity_of_a_licence_is_the_true_one) {
   ASSERT_TRUE(result.ok()) << result.error().message;
   ASSERT_EQ(result->windows.size(), golden_.nll_by_window.size());
   for (size_t window = 0; window < golden_.nll_by_window.size(); ++window) {
-    fmt::print("window {}: {:.6f}, expected {:.6f}\n", window, result->windows[window].mean_nll, golden_.nll_by_window[window]);
+    fmt::print("window {}: {:.6f}, expected {:.6f}\n", window, result->windows[window].mean_nll,
+               golden_.nll_by_window[window]);
     EXPECT_NEAR(result->windows[window].mean_nll, golden_.nll_by_window[window], 2e-3);
   }
   fmt::print("SmolLM2: perplexity {:.5f}\n", result->perplexity);

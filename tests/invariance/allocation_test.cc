@@ -7,10 +7,10 @@
 #include "golden/model_runs.h"
 
 extern "C" {
-void* __libc_malloc(size_t size);                        // NOLINT: glibc's names
-void* __libc_calloc(size_t count, size_t size);          // NOLINT
-void* __libc_realloc(void* memory, size_t size);         // NOLINT
-void* __libc_memalign(size_t alignment, size_t size);    // NOLINT
+void* __libc_malloc(size_t size);                      // NOLINT: glibc's names
+void* __libc_calloc(size_t count, size_t size);        // NOLINT
+void* __libc_realloc(void* memory, size_t size);       // NOLINT
+void* __libc_memalign(size_t alignment, size_t size);  // NOLINT
 }
 
 namespace {
@@ -62,7 +62,11 @@ TEST(Allocation, a_step_of_the_executor_takes_no_memory_from_its_first_on) {
     if (!isa_supported(isa)) continue;
     for (const ActivationMode activations : {ActivationMode::kInt16, ActivationMode::kF32}) {
       auto executor = CpuExecutor::make(model->config(), model->weights, pool,
-                                        {.isa = isa, .activations = activations, .num_blocks = 32, .max_rows = 700, .max_slices = 4,
+                                        {.isa = isa,
+                                         .activations = activations,
+                                         .num_blocks = 32,
+                                         .max_rows = 700,
+                                         .max_slices = 4,
                                          .max_context = 1024});
       ASSERT_TRUE(executor.ok());
       std::vector<TokenId> tokens(700);

@@ -1,4 +1,5 @@
-// P1 on real checkpoints: the committed hashes, whatever computes the logits and however prompts, blocks and threads are cut.
+// P1 on real checkpoints: the committed hashes, whatever computes the logits and however prompts, blocks and threads
+// are cut.
 #include <gtest/gtest.h>
 
 #include "invariance/logits_hashes.h"
@@ -20,14 +21,18 @@ std::vector<Isa> isas_of_this_machine() {
   return isas;
 }
 
-// Chunks and batches in every combination; block sizes and shuffles take turns beside them, other turns for another offset.
+// Chunks and batches in every combination; block sizes and shuffles take turns beside them, other turns for another
+// offset.
 std::vector<RunSetting> settings_of(Isa isa, uint32_t offset) {
   constexpr uint32_t kBlockTokens[] = {16, 64, 256};
   std::vector<RunSetting> settings;
   for (const bool together : {false, true}) {
     for (const uint32_t chunk : {0u, 1u, 17u, 64u}) {
       const auto turn = static_cast<uint32_t>(settings.size()) + offset;
-      settings.push_back({.isa = isa, .chunk_tokens = chunk, .together = together, .block_tokens = kBlockTokens[turn % 3],
+      settings.push_back({.isa = isa,
+                          .chunk_tokens = chunk,
+                          .together = together,
+                          .block_tokens = kBlockTokens[turn % 3],
                           .shuffle_seed = turn % 2 == 0 ? 0 : turn});
     }
   }
@@ -35,10 +40,12 @@ std::vector<RunSetting> settings_of(Isa isa, uint32_t offset) {
 }
 
 void expect_hashes(const std::string& name, const LoadedModel& model, const Prompts& prompts,
-                   const std::vector<std::string>& committed, uint32_t num_threads, const std::vector<RunSetting>& settings) {
+                   const std::vector<std::string>& committed, uint32_t num_threads,
+                   const std::vector<RunSetting>& settings) {
   ThreadPool pool(num_threads);
   for (const RunSetting& setting : settings) {
-    EXPECT_EQ(logits_hashes(model, pool, prompts, setting), committed) << name << ": " << setting.text() << ", " << num_threads << " threads";
+    EXPECT_EQ(logits_hashes(model, pool, prompts, setting), committed)
+        << name << ": " << setting.text() << ", " << num_threads << " threads";
   }
 }
 
@@ -75,7 +82,8 @@ TEST(LogitsHashes, of_the_real_model_are_the_committed_ones_however_they_are_com
   const Prompts prompts = smollm2_prompts(read_smollm2_golden());
   const auto committed = committed_hashes().at(kSmolLm2Name);
   expect_hashes("SmolLM2", model.value(), prompts, committed, 2, {{.isa = Isa::kReference}});
-  if (!isa_supported(best_isa()) || best_isa() == Isa::kReference) GTEST_SKIP() << "SKIPPED avx2: this processor does not have it";
+  if (!isa_supported(best_isa()) || best_isa() == Isa::kReference)
+    GTEST_SKIP() << "SKIPPED avx2: this processor does not have it";
   expect_hashes("SmolLM2", model.value(), prompts, committed, 1, {{}});
   expect_hashes("SmolLM2", model.value(), prompts, committed, 2,
                 {{},

@@ -41,7 +41,8 @@ Prompts smollm2_prompts(const SmolLm2Golden& golden) {
   return prompts;
 }
 
-std::vector<std::string> logits_hashes(const LoadedModel& model, ThreadPool& pool, const Prompts& prompts, const RunSetting& setting) {
+std::vector<std::string> logits_hashes(const LoadedModel& model, ThreadPool& pool, const Prompts& prompts,
+                                       const RunSetting& setting) {
   std::vector<HashState> states;
   for (size_t prompt = 0; prompt < prompts.size(); ++prompt) {
     states.emplace_back(XXH3_createState());

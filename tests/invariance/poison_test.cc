@@ -50,9 +50,12 @@ class Poison : public testing::TestWithParam<std::tuple<Isa, ActivationMode>> {
     }
   }
   Isa isa() const { return std::get<0>(GetParam()); }
-  RunSetting setting() const { return {.isa = isa(), .activations = std::get<1>(GetParam()), .together = true, .block_tokens = 16}; }
+  RunSetting setting() const {
+    return {.isa = isa(), .activations = std::get<1>(GetParam()), .together = true, .block_tokens = 16};
+  }
 
-  // One step with the last token of every prompt (all others are in the cache), as in decoding; `last` replaces one of them.
+  // One step with the last token of every prompt (all others are in the cache), as in decoding; `last` replaces one of
+  // them.
   struct Step {
     std::vector<std::vector<float>> logits;  // [8]
     std::vector<uint8_t> finite;
@@ -75,7 +78,8 @@ class Poison : public testing::TestWithParam<std::tuple<Isa, ActivationMode>> {
     }
     const Logits logits = run.executor->run({tokens, slices, tables, {}});
     Step step;
-    for (uint32_t row = 0; row < 8; ++row) step.logits.emplace_back(logits.rows.row(row), logits.rows.row(row) + logits.rows.cols);
+    for (uint32_t row = 0; row < 8; ++row)
+      step.logits.emplace_back(logits.rows.row(row), logits.rows.row(row) + logits.rows.cols);
     step.finite.assign(logits.slice_finite.begin(), logits.slice_finite.end());
     return step;
   }
@@ -91,7 +95,9 @@ class Poison : public testing::TestWithParam<std::tuple<Isa, ActivationMode>> {
     for (uint32_t row = 0; row < 8; ++row) {
       EXPECT_EQ(after.finite[row], row == 3 ? 0 : 1) << "row " << row;
       if (row == 3) continue;
-      EXPECT_EQ(std::memcmp(after.logits[row].data(), before.logits[row].data(), before.logits[row].size() * sizeof(float)), 0)
+      EXPECT_EQ(
+          std::memcmp(after.logits[row].data(), before.logits[row].data(), before.logits[row].size() * sizeof(float)),
+          0)
           << "row " << row;
     }
   }
@@ -103,10 +109,14 @@ class Poison : public testing::TestWithParam<std::tuple<Isa, ActivationMode>> {
 
 TEST_P(Poison, a_nan_in_one_row_of_eight_ends_its_slice_and_leaves_the_others_bits) { expect_only_victim_ends(kNan); }
 
-TEST_P(Poison, an_infinity_in_one_row_of_eight_ends_its_slice_and_leaves_the_others_bits) { expect_only_victim_ends(-kInf); }
+TEST_P(Poison, an_infinity_in_one_row_of_eight_ends_its_slice_and_leaves_the_others_bits) {
+  expect_only_victim_ends(-kInf);
+}
 
 // Finite, but its sum of squares is not.
-TEST_P(Poison, an_overflow_in_one_row_of_eight_ends_its_slice_and_leaves_the_others_bits) { expect_only_victim_ends(1e30f); }
+TEST_P(Poison, an_overflow_in_one_row_of_eight_ends_its_slice_and_leaves_the_others_bits) {
+  expect_only_victim_ends(1e30f);
+}
 
 TEST_P(Poison, a_nan_in_the_middle_of_a_prompt_ends_its_slice_and_leaves_the_others_bits) {
   const auto before = all_logits(*model_, pool_, prompts_, setting());
@@ -124,7 +134,8 @@ TEST_P(Poison, a_nan_in_the_middle_of_a_prompt_ends_its_slice_and_leaves_the_oth
     if (rows.prompt == 5) continue;
     for (uint32_t row = 0; row < rows.logits.rows; ++row) {
       const float* expected = before[rows.prompt].data() + size_t{row} * rows.logits.cols;
-      EXPECT_EQ(std::memcmp(rows.logits.row(row), expected, rows.logits.cols * sizeof(float)), 0) << rows.prompt << " " << row;
+      EXPECT_EQ(std::memcmp(rows.logits.row(row), expected, rows.logits.cols * sizeof(float)), 0)
+          << rows.prompt << " " << row;
     }
   }
   EXPECT_EQ(num_seen, 8u);
@@ -150,7 +161,8 @@ TEST_P(Poison, stale_numbers_in_a_block_reach_nobody) {
       EXPECT_TRUE(rows.finite);
       for (uint32_t row = 0; row < rows.logits.rows; ++row) {
         const float* logits = expected[rows.prompt].data() + size_t{rows.first_token + row} * rows.logits.cols;
-        EXPECT_EQ(std::memcmp(rows.logits.row(row), logits, rows.logits.cols * sizeof(float)), 0) << rows.prompt << " " << row;
+        EXPECT_EQ(std::memcmp(rows.logits.row(row), logits, rows.logits.cols * sizeof(float)), 0)
+            << rows.prompt << " " << row;
       }
     }
   }

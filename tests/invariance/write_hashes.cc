@@ -1,5 +1,5 @@
-// write_hashes: prints tests/data/hashes.json as the reference computes it. After a change of the arithmetic, which is a decision
-// of its own:  build/release/tests/invariance/write_hashes > tests/data/hashes.json
+// write_hashes: prints tests/data/hashes.json as the reference computes it. After a change of the arithmetic, which is
+// a decision of its own:  build/release/tests/invariance/write_hashes > tests/data/hashes.json
 #include <fmt/format.h>
 
 #include "invariance/logits_hashes.h"
