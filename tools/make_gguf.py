@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Writes a llama checkpoint as a GGUF file, with its answers.
 
-  python -m venv V && V/bin/pip install torch==2.15.0 transformers==5.24.0 accelerate==1.15.0 gguf==0.19.0 safetensors==0.8.0 numpy==2.4.6
+  python -m venv V
+  V/bin/pip install torch==2.15.0 transformers==5.24.0 accelerate==1.15.0 gguf==0.19.0 safetensors==0.8.0 numpy==2.4.6
   V/bin/python tools/make_gguf.py FOLDER OUT --types F32|F16|Q8_0|Q4_1|mixed
 
-FOLDER: an unquantised llama without rope scaling, with golden.json (whose prompts are used again). OUT gets model.gguf, quantised
-by the gguf package, and golden.json and golden.safetensors: what transformers computes in float64 from the weights that are in the
-file, dequantised exactly. transformers' own reader of GGUF files (its dequantising, its order of rows) must agree.
+FOLDER: an unquantised llama without rope scaling, with golden.json (whose prompts are used again). OUT gets model.gguf,
+quantised by the gguf package, and golden.json and golden.safetensors: what transformers computes in float64 from the
+weights that are in the file, dequantised exactly. transformers' own reader of GGUF files (its dequantising, its order
+of rows) must agree.
 """
+
 import argparse
 import json
 import pathlib
@@ -21,15 +24,30 @@ from safetensors.torch import load_file, save_file
 GREEDY = 32
 
 LAYER_NAMES = {
-    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
-    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
 }
 TOP_NAMES = {"model.embed_tokens": "token_embd", "lm_head": "output", "model.norm": "output_norm"}
 
 # One file with every type that is read, where the types meet in one layer too.
-MIXED = {"token_embd": "Q8_0", "output": "Q4_1", "attn_q": ["Q4_1", "F16"], "attn_k": ["Q4_1", "Q8_0"], "attn_v": "Q4_1",
-         "attn_output": "Q4_1", "ffn_gate": ["Q8_0", "Q4_1"], "ffn_up": ["Q8_0", "Q4_1"], "ffn_down": "Q8_0"}
+MIXED = {
+    "token_embd": "Q8_0",
+    "output": "Q4_1",
+    "attn_q": ["Q4_1", "F16"],
+    "attn_k": ["Q4_1", "Q8_0"],
+    "attn_v": "Q4_1",
+    "attn_output": "Q4_1",
+    "ffn_gate": ["Q8_0", "Q4_1"],
+    "ffn_up": ["Q8_0", "Q4_1"],
+    "ffn_down": "Q8_0",
+}
 
 
 def gguf_name(name):
@@ -51,7 +69,7 @@ def type_of(part, layer, types):
 
 
 def to_neighbours(w, heads):
-    """Rows of each head from halves (0, 1, 2, .. | d/2, ..) to neighbours (0, d/2, 1, d/2 + 1, ..), as llama.cpp rotates them."""
+    """Rows of each head from halves (0, 1, 2, .. | d/2, ..) to neighbours (0, d/2, 1, d/2 + 1, ..): llama.cpp."""
     d = w.shape[0] // heads
     order = [h * d + (i % 2) * (d // 2) + i // 2 for h in range(heads) for i in range(d)]
     return w[order]
@@ -81,14 +99,17 @@ def add_metadata(writer, config, tokenizer):
     writer.add_rope_freq_base(config.get("rope_theta") or config["rope_parameters"]["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])
-    # These tokenizers split text as GPT-2 does; of what llama.cpp knows, smollm is the nearest that is read (digits one by one).
+    # These tokenizers split text as GPT-2 does; of what llama.cpp knows, smollm is the nearest that is read (it takes
+    # digits one by one).
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     vocab = {i: t for t, i in tokenizer["model"]["vocab"].items()}
     special = {t["id"] for t in tokenizer["added_tokens"] if t["special"]}
     tokens = [vocab.get(i, f"[unused{i}]") for i in range(config["vocab_size"])]
     writer.add_token_list(tokens)
-    writer.add_token_types([gguf.TokenType.CONTROL if i in special else gguf.TokenType.NORMAL for i in range(len(tokens))])
+    writer.add_token_types(
+        [gguf.TokenType.CONTROL if i in special else gguf.TokenType.NORMAL for i in range(len(tokens))]
+    )
     writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in tokenizer["model"]["merges"]])
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
@@ -123,7 +144,7 @@ def dequantised(tensor):
         return np.asarray(tensor.data, dtype=np.float64).reshape(shape)
     size = dict(Q8_0=34, Q4_1=20)[kind]
     blocks = np.asarray(tensor.data, dtype=np.uint8).reshape(-1, size)
-    half = lambda at: np.ascontiguousarray(blocks[:, at:at + 2]).view(np.float16).astype(np.float64)
+    half = lambda at: np.ascontiguousarray(blocks[:, at : at + 2]).view(np.float16).astype(np.float64)
     if kind == "Q8_0":
         return (half(0) * np.ascontiguousarray(blocks[:, 2:]).view(np.int8)).reshape(shape)
     q = np.concatenate([blocks[:, 4:] & 15, blocks[:, 4:] >> 4], axis=1)
@@ -132,24 +153,36 @@ def dequantised(tensor):
 
 def read_back(path, config):
     """Hugging Face names -> float64."""
-    names = {gguf_name(n)[0]: n for n in [f"model.layers.{i}.{p}.weight" for i in range(config["num_hidden_layers"]) for p in LAYER_NAMES]
-             + [t + ".weight" for t in TOP_NAMES]}
+    names = {
+        gguf_name(n)[0]: n
+        for n in [f"model.layers.{i}.{p}.weight" for i in range(config["num_hidden_layers"]) for p in LAYER_NAMES]
+        + [t + ".weight" for t in TOP_NAMES]
+    }
     out = {}
     for t in gguf.GGUFReader(str(path)).tensors:
         w = dequantised(t)
         part = gguf_name(names[t.name])[1]
-        out[names[t.name]] = torch.from_numpy(np.ascontiguousarray(to_halves(w, heads_of(part, config)) if part in ("attn_q", "attn_k") else w))
+        out[names[t.name]] = torch.from_numpy(
+            np.ascontiguousarray(to_halves(w, heads_of(part, config)) if part in ("attn_q", "attn_k") else w)
+        )
     return out
 
 
 def model_of(config, weights):
-    c = {k: v for k, v in config.items() if k not in ("model_type", "architectures", "torch_dtype", "dtype", "rope_theta")}
+    c = {
+        k: v
+        for k, v in config.items()
+        if k not in ("model_type", "architectures", "torch_dtype", "dtype", "rope_theta")
+    }
     c.setdefault("rope_parameters", dict(rope_type="default", rope_theta=config.get("rope_theta")))
     c = transformers.LlamaConfig(**c)
     c._attn_implementation = "eager"
     model = transformers.LlamaForCausalLM(c).to(torch.float64)
     missing, unexpected = model.load_state_dict(weights, strict=False)
-    assert not unexpected and set(missing) <= ({"lm_head.weight"} if config["tie_word_embeddings"] else set()), (missing, unexpected)
+    assert not unexpected and set(missing) <= ({"lm_head.weight"} if config["tie_word_embeddings"] else set()), (
+        missing,
+        unexpected,
+    )
     model.tie_weights()
     return model.eval()
 
@@ -170,14 +203,24 @@ def answers(model, prompts):
             logprobs.append(round(float(torch.log_softmax(row, -1)[tokens[-1]]), 6))
             x = torch.tensor([[tokens[-1]]])
         tensors[f"logits.{n}"] = logits[p["positions"]].float().contiguous()
-        meta.append(dict(prompt=p["prompt"], positions=p["positions"], greedy=tokens, margins=margins, logprobs=logprobs,
-                         logits_std=round(float(logits.std()), 4)))
+        meta.append(
+            dict(
+                prompt=p["prompt"],
+                positions=p["positions"],
+                greedy=tokens,
+                margins=margins,
+                logprobs=logprobs,
+                logits_std=round(float(logits.std()), 4),
+            )
+        )
     return meta, tensors
 
 
 @torch.no_grad()
 def transformers_own_reading(out, prompts):
-    model = transformers.AutoModelForCausalLM.from_pretrained(out, gguf_file="model.gguf", dtype=torch.float32, attn_implementation="eager")
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        out, gguf_file="model.gguf", dtype=torch.float32, attn_implementation="eager"
+    )
     model = model.to(torch.float64).eval()
     return [model(torch.tensor([p["prompt"]])).logits[0][p["positions"]] for p in prompts]
 
@@ -198,9 +241,14 @@ def main():
     a.out.mkdir(parents=True, exist_ok=True)
     write_gguf(a.out / "model.gguf", config, weights, tokenizer, template, a.types)
     meta, tensors = answers(model_of(config, read_back(a.out / "model.gguf", config)), prompts)
-    worst = max(float((theirs - tensors[f"logits.{n}"]).abs().max()) / meta[n]["logits_std"]
-                for n, theirs in enumerate(transformers_own_reading(a.out, prompts)))
-    print(f"{a.out}: {(a.out / 'model.gguf').stat().st_size} bytes; transformers' own reading of the file differs by {worst:.1e} of the spread")
+    worst = max(
+        float((theirs - tensors[f"logits.{n}"]).abs().max()) / meta[n]["logits_std"]
+        for n, theirs in enumerate(transformers_own_reading(a.out, prompts))
+    )
+    print(
+        f"{a.out}: {(a.out / 'model.gguf').stat().st_size} bytes; "
+        f"transformers' own reading of the file differs by {worst:.1e} of the spread"
+    )
     assert worst < 1e-4, "two readings of one file"
     save_file(tensors, str(a.out / "golden.safetensors"))
     (a.out / "golden.json").write_text(json.dumps(dict(prompts=meta)))

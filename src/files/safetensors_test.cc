@@ -10,7 +10,8 @@ namespace slipstream {
 namespace {
 
 constexpr char kTwo[] =
-    R"({"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"BF16","shape":[4],"data_offsets":[24,32]}})";
+    R"({"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
+    R"("b":{"dtype":"BF16","shape":[4],"data_offsets":[24,32]}})";
 const std::string kThirtyTwo(32, '\1');
 
 Result<TensorSource> open_single(std::string_view file) {
@@ -129,12 +130,14 @@ TEST(Safetensors, names_that_would_break_the_line_are_escaped) {
 TEST(Safetensors, tensors_that_share_bytes_or_a_name_are_refused) {
   expect_error(
       open_single(safetensors_bytes(
-          R"({"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"b":{"dtype":"U8","shape":[8],"data_offsets":[15,23]}})",
+          R"({"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},)"
+          R"("b":{"dtype":"U8","shape":[8],"data_offsets":[15,23]}})",
           kThirtyTwo)),
       {"'a' and 'b' share bytes"});
   expect_error(
       open_single(safetensors_bytes(
-          R"({"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}})",
+          R"({"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},)"
+          R"("a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}})",
           kThirtyTwo)),
       {"'a' is there twice"});
 }
