@@ -108,9 +108,7 @@ Result<ChatRequest> parse_chat_request(std::string_view body) {
   ASSIGN_OR_RETURN(const Json json, parse_json_object(body));
   JsonFields fields(json, "");
   ChatRequest request;
-  ASSIGN_OR_RETURN(std::optional<std::string> model, fields.string("model"));
-  if (!model) return invalid_param("model", "'model' is missing.");
-  request.model = std::move(*model);
+  ASSIGN_OR_RETURN(request.model, fields.string("model"));
   ASSIGN_OR_RETURN(request.messages_json, read_messages(fields));
   ASSIGN_OR_RETURN(request.generation, read_generation_params(fields));
   RETURN_IF_ERROR(read_max_completion_tokens(fields, request.generation));

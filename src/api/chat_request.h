@@ -1,6 +1,7 @@
 // POST /v1/chat/completions: its body, read and checked.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,7 +11,7 @@
 namespace slipstream {
 
 struct ChatRequest {
-  std::string model;
+  std::optional<std::string> model;  // absent: the one that is served
   std::string messages_json;  // array of {"role", "content"}; content: a string, or an array of {"type":"text","text"}
   GenerationParams generation;
 };

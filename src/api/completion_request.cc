@@ -67,9 +67,7 @@ Result<CompletionRequest> parse_completion_request(std::string_view body) {
   ASSIGN_OR_RETURN(const Json json, parse_json_object(body));
   JsonFields fields(json, "");
   CompletionRequest request;
-  ASSIGN_OR_RETURN(std::optional<std::string> model, fields.string("model"));
-  if (!model) return invalid_param("model", "'model' is missing.");
-  request.model = std::move(*model);
+  ASSIGN_OR_RETURN(request.model, fields.string("model"));
   ASSIGN_OR_RETURN(request.prompts, read_prompts(fields));
   ASSIGN_OR_RETURN(request.generation, read_generation_params(fields));
   RETURN_IF_ERROR(fields.refuse_other_names(kLaterNames));

@@ -1,6 +1,7 @@
 // POST /v1/completions: its body, read and checked.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -16,7 +17,7 @@ namespace slipstream {
 using CompletionPrompt = std::variant<std::string, std::vector<TokenId>>;
 
 struct CompletionRequest {
-  std::string model;
+  std::optional<std::string> model;       // absent: the one that is served
   std::vector<CompletionPrompt> prompts;  // >= 1
   GenerationParams generation;            // max_tokens is set: OpenAI's default is 16
 };

@@ -225,7 +225,11 @@ TEST(ParseRequest, wrong_messages_are_refused_by_their_place) {
   check_chat_refused(with(R"([{"role":"user","content":"x","name":"bob"}])"), "messages[0].name");
   check_chat_refused(with(R"([{"role":"user","content":"x","extra":1}])"), "messages[0].extra");
   check_chat_refused(with(R"([{"role":"assistant","content":"x","tool_calls":[]}])"), "messages[0].tool_calls");
-  check_chat_refused(R"({"messages":[{"role":"user","content":"x"}]})", "model");
+  for (const char* model : {"", R"("model":null,)"}) {  // the one that is served
+    const auto parsed = parse_chat_request(fmt::format(R"({{{}"messages":[{{"role":"user","content":"x"}}]}})", model));
+    ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+    EXPECT_FALSE(parsed->model.has_value());
+  }
   check_chat_refused(R"({"model":3,"messages":[{"role":"user","content":"x"}]})", "model");
 }
 

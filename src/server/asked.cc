@@ -63,7 +63,7 @@ Status check_vocabulary(const std::vector<TokenId>& tokens, const ServedModel& m
 
 Result<Asked> read_chat(std::string_view body, const ServedModel& model, std::string_view served_name) {
   ASSIGN_OR_RETURN(ChatRequest request, parse_chat_request(body));
-  if (request.model != served_name) return unknown_model(request.model, served_name);
+  if (request.model && *request.model != served_name) return unknown_model(*request.model, served_name);
   if (model.chat_template == nullptr) {
     return invalid_param("messages", "This model has no chat template; use /v1/completions.");
   }
@@ -78,7 +78,7 @@ Result<Asked> read_chat(std::string_view body, const ServedModel& model, std::st
 
 Result<Asked> read_completion(std::string_view body, const ServedModel& model, std::string_view served_name) {
   ASSIGN_OR_RETURN(CompletionRequest request, parse_completion_request(body));
-  if (request.model != served_name) return unknown_model(request.model, served_name);
+  if (request.model && *request.model != served_name) return unknown_model(*request.model, served_name);
   Asked asked;
   asked.kind = AnswerKind::kText;
   for (CompletionPrompt& prompt : request.prompts) {
