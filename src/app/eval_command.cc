@@ -33,7 +33,7 @@ Status run_perplexity(const PerplexityOptions& options) {
     return invalid("--window {}: the model takes {} tokens (max_position_embeddings)", options.window_tokens,
                    model.config.max_position_embeddings);
   }
-  ASSIGN_OR_RETURN(std::vector<TokenId> tokens, model.tokenizer.encode(text, false));
+  ASSIGN_OR_RETURN(std::vector<TokenId> tokens, model.text.tokenizer.encode(text, false));
   if (options.max_tokens != 0) tokens.resize(std::min<uint64_t>(tokens.size(), options.max_tokens));
   if (tokens.size() < 2) return invalid("{} has {} tokens, perplexity needs two", options.text_file, tokens.size());
 

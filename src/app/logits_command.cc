@@ -71,7 +71,10 @@ Result<std::unique_ptr<CpuExecutor>> make_executor(const ModelConfig& config, co
 Status run_logits(const LogitsOptions& options) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, options.compute.executor_options());
   ThreadPool pool(options.compute.threads());
-  ASSIGN_OR_RETURN(const Checkpoint checkpoint, open_checkpoint(options.compute.model));
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(options.compute.model));
+  // No text is needed here, but a folder that is wrong is refused whatever it is opened for. (A GGUF file may come
+  // without a tokenizer, from a converter under test.)
+  if (checkpoint.names == TensorNames::kHuggingFace) RETURN_IF_ERROR(open_model_text(checkpoint));
   const ModelConfig& config = checkpoint.config;
   ASSIGN_OR_RETURN(const Prompts prompts, read_prompts(options.tokens_file, config));
   ASSIGN_OR_RETURN(const Weights weights, load_checkpoint(checkpoint, pool, terminal_progress("loading")));

@@ -100,12 +100,11 @@ void add_eos_token(const TextFiles& text, ModelConfig& config) {
 
 }  // namespace
 
-Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const LoadProgress& progress) {
-  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
-  auto opened_text =
-      checkpoint.names == TensorNames::kGguf ? open_gguf_text(checkpoint.metadata) : open_folder_text(path);
-  if (!opened_text.ok()) return std::move(opened_text.error()).within(path);
-  TextFiles& text = opened_text.value();
+Result<ModelText> open_model_text(Checkpoint& checkpoint) {
+  const std::string& path = checkpoint.path;
+  auto opened = checkpoint.names == TensorNames::kGguf ? open_gguf_text(checkpoint.metadata) : open_folder_text(path);
+  if (!opened.ok()) return std::move(opened.error()).within(path);
+  TextFiles& text = opened.value();
   ModelConfig& config = checkpoint.config;
   if (text.tokenizer.vocab_size() > config.vocab_size) {
     return invalid("{}: the tokenizer has {} tokens, the model only {} (vocab_size). Are the files from two models?",
@@ -119,9 +118,14 @@ Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const 
     chat_template = std::move(made.value());
   }
   add_eos_token(text, config);
+  return ModelText{std::move(text.tokenizer), std::move(chat_template), std::move(template_tokens)};
+}
+
+Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const LoadProgress& progress) {
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
+  ASSIGN_OR_RETURN(ModelText text, open_model_text(checkpoint));
   ASSIGN_OR_RETURN(Weights weights, load_checkpoint(checkpoint, pool, progress));
-  return OpenedModel{checkpoint.display_name(), std::move(config),        std::move(weights),
-                     std::move(text.tokenizer), std::move(chat_template), std::move(template_tokens)};
+  return OpenedModel{std::move(text), checkpoint.display_name(), std::move(checkpoint.config), std::move(weights)};
 }
 
 LoadProgress terminal_progress(std::string label) {

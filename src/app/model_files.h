@@ -14,15 +14,23 @@
 
 namespace slipstream {
 
-// With its text. For the numbers alone, for commands that take token ids: model/checkpoint.h.
-struct OpenedModel {
-  std::string name;    // what the API calls it by default: Checkpoint::display_name()
-  ModelConfig config;  // config.eos_tokens: every token that ends an answer
-  Weights weights;
+// What turns words into a model's tokens and back.
+struct ModelText {
   Tokenizer tokenizer;                        // every id it can give is below config.vocab_size
   std::optional<ChatTemplate> chat_template;  // none: only completions, no chat
   ChatTemplateTokens template_tokens;         // what a template of one's own (--chat-template) is made with
 };
+
+// Its name is what the API calls it by default: Checkpoint::display_name(). For the numbers alone: model/checkpoint.h.
+struct OpenedModel {
+  ModelText text;
+  std::string name;
+  ModelConfig config;  // config.eos_tokens: every token that ends an answer
+  Weights weights;
+};
+
+// The tokenizer's own end of text joins the checkpoint's eos_tokens.
+Result<ModelText> open_model_text(Checkpoint& checkpoint);
 
 // Cheap things first: everything that can be wrong with config, tokenizer and template is said before a weight is read.
 // `progress` is called while packing (bytes done, bytes in all); it may be empty.

@@ -57,9 +57,9 @@ Result<OpenedModel> load_model(const ServeSettings& settings, ThreadPool& pool) 
   }
   ASSIGN_OR_RETURN(OpenedModel model, open_model(settings.model, pool, terminal_progress("loading")));
   if (!settings.chat_template.empty()) {
-    auto made = ChatTemplate::make(source, model.template_tokens);
+    auto made = ChatTemplate::make(source, model.text.template_tokens);
     if (!made.ok()) return std::move(made.error()).within(settings.chat_template);
-    model.chat_template = std::move(made.value());
+    model.text.chat_template = std::move(made.value());
   }
   return model;
 }
@@ -138,7 +138,7 @@ void say_facts(const ServeSettings& settings, const OpenedModel& model, const Ca
       kVersion, served_name(settings), num_threads, isa_name(settings.isa),
       static_cast<double>(model.weights.packed_bytes) / kMega, capacity.num_blocks, settings.block_tokens,
       static_cast<double>(capacity.pool_bytes) / kMega, capacity.max_model_len, mode, server.address());
-  if (model.chat_template)
+  if (model.text.chat_template)
     fmt::print("try: {}\n", curl_line(server.address(), served_name(settings), !settings.api_keys.empty()));
   std::fflush(stdout);
 }
@@ -158,8 +158,9 @@ Status serve(const ServeSettings& settings) {
   ASSIGN_OR_RETURN(const std::unique_ptr<CpuExecutor> executor,
                    CpuExecutor::make(model.config, model.weights, pool, options));
   ASSIGN_OR_RETURN(const EngineOptions engine_settings, engine_options(settings, capacity, model.config));
-  Engine engine(engine_settings, *executor, pool, &model.tokenizer.table(), Clock::real());
-  server->begin(engine, ServedModel{&model.tokenizer, model.chat_template ? &*model.chat_template : nullptr,
+  Engine engine(engine_settings, *executor, pool, &model.text.tokenizer.table(), Clock::real());
+  const ModelText& text = model.text;
+  server->begin(engine, ServedModel{&text.tokenizer, text.chat_template ? &*text.chat_template : nullptr,
                                     model.config.vocab_size, capacity.max_model_len});
   say_facts(settings, model, capacity, num_threads, *server);
   server->serve();

@@ -281,10 +281,11 @@ Status read_quantisation(const Fields& fields, ModelConfig& config) {
     return invalid("quantization_config has quant_method {}, which is not read yet; read is MLX's affine form",
                    Fields::shown(other->at("quant_method")));
   }
-  if (mlx != nullptr && other != nullptr && *mlx != *other) {
+  if (mlx != nullptr) {
+    RETURN_IF_ERROR(read_mlx_block(*mlx, "quantization", config));
+    if (other == nullptr || *mlx == *other) return ok_status();
     return invalid("quantization and quantization_config disagree; remove the wrong one");
   }
-  if (mlx != nullptr) return read_mlx_block(*mlx, "quantization", config);
   if (other != nullptr) return read_mlx_block(*other, "quantization_config", config);
   return ok_status();
 }

@@ -11,7 +11,7 @@ struct HostileKind {
   std::string base;                      // the good folder
   void (*spoil)(const std::string& folder);
   std::vector<std::string> fragments;    // that the one line must have: what, where, what was expected
-  bool text = false;                     // wrong in tokenizer or template: only commands that open them can tell
+  bool text = false;                     // wrong in tokenizer or template; its numbers are good
 };
 
 const std::vector<HostileKind>& hostile_kinds();
