@@ -1,8 +1,8 @@
-// A model's chat template (Jinja), rendered as Hugging Face's apply_chat_template does, in the Rust crate with a budget.
-// The text is always Hugging Face's. A control token in it counts only where the template's own source spells it (or is
-// bos_token or eos_token): what came from the request is text, whatever it spells, also where it spells it together with
-// what stands beside it. rust/src/chat_template.rs says how. A template that puts control tokens together from pieces
-// ('<|' + role + '|>') gets plain text for them.
+// A model's chat template (Jinja), rendered as Hugging Face's apply_chat_template does, in the Rust crate with a
+// budget. The text is always Hugging Face's. A control token in it counts only where the template's own source spells
+// it (or is bos_token or eos_token): what came from the request is text, whatever it spells, also where it spells it
+// together with what stands beside it. rust/src/chat_template.rs says how. A template that puts control tokens together
+// from pieces ('<|' + role + '|>') gets plain text for them.
 //
 // Differences from apply_chat_template (transformers 5.24), on purpose:
 // - `content` as a list of text parts becomes one string (nothing between the parts) where the template knows only

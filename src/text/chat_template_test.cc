@@ -124,7 +124,8 @@ TEST(ChatTemplate, text_parts_become_one_string_where_the_template_knows_only_st
 
 TEST(ChatTemplate, arguments_of_tool_calls_are_objects_and_nulls_are_dropped) {
   const std::string messages =
-      R"([{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f","arguments":"{\"b\":1,\"a\":[2.0]}"}}]}])";
+      R"([{"role":"assistant","content":null,"tool_calls":)"
+      R"([{"function":{"name":"f","arguments":"{\"b\":1,\"a\":[2.0]}"}}]}])";
   EXPECT_EQ(
       text_of("{{ messages[0].tool_calls[0].function.arguments|tojson }} {{ 'content' in messages[0] }}", messages),
       "{\"b\": 1, \"a\": [2.0]} False");

@@ -6,7 +6,8 @@
 //   from_utf8_lossy); the beginning of a character, at most 3 bytes, is held back.
 // - byte-fallback vocabularies ("<0xE2>" tokens among words): a run of such tokens is text only as a whole; one wrong
 //   byte makes each byte of the run U+FFFD. So the run is held back until it ends, is wrong, or has kMaxHeld bytes;
-//   then its whole characters are given out, and a byte that is wrong after that does not take them back (the exception).
+//   then its whole characters are given out, and a byte that is wrong after that does not take them back (the
+//   exception).
 // No allocation of its own; `out` may grow.
 #pragma once
 

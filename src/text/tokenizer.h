@@ -34,8 +34,8 @@ struct TextPiece {
 
 class Tokenizer {
  public:
-  // The bytes of tokenizer.json; hostile. Reads BPE; other models, and steps that could not be bounded or decoded token by
-  // token, are refused by name.
+  // The bytes of tokenizer.json; hostile. Reads BPE; other models, and steps that could not be bounded or decoded
+  // token by token, are refused by name.
   static Result<Tokenizer> from_json(std::string_view tokenizer_json);
   // Byte-level; a `pre` other than smollm is refused by name.
   static Result<Tokenizer> from_bpe(const BpeVocabulary& vocabulary);
@@ -45,8 +45,8 @@ class Tokenizer {
 
   // Any thread, several at once. An error where the text is not UTF-8 or longer than 256 MiB.
   //
-  // "Control" tokens are the added tokens that tokenizer.json calls special. Other added tokens (Qwen's <think>, Gemma's
-  // runs of newlines) are ordinary text and found everywhere, as Hugging Face does.
+  // "Control" tokens are the added tokens that tokenizer.json calls special. Other added tokens (Qwen's <think>,
+  // Gemma's runs of newlines) are ordinary text and found everywhere, as Hugging Face does.
   //
   // Plain text (a completion's prompt): control tokens in it are not recognised; what the post-processor adds (BOS) is
   // added if add_special. Equals Hugging Face's encode with encode_special_tokens = True.

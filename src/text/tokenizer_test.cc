@@ -93,7 +93,8 @@ TEST(Tokenizer, normalized_control_tokens_are_found_by_what_they_become_and_wher
 TEST(Tokenizer, what_the_post_processor_adds_is_added_once) {
   Parts parts;
   parts.post_processor =
-      R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],)"
+      R"({"type":"TemplateProcessing",)"
+      R"("single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],)"
       R"("pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":0}}],)"
       R"("special_tokens":{"<s>":{"id":"<s>","ids":[4],"tokens":["<s>"]}}})";
   auto tokenizer = Tokenizer::from_json(parts.json());
@@ -239,7 +240,8 @@ TEST(HostileTokenizerJson, every_wrong_part_is_an_error_that_names_it) {
         "which the vocabulary does not have");
   check(
       {.post_processor =
-           R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}}],"pair":[],"special_tokens":{}})"},
+           R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}}],)"
+           R"("pair":[],"special_tokens":{}})"},
       "post_processor");
 }
 
