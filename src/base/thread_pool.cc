@@ -15,6 +15,11 @@ namespace {
 // idle server sleeps.
 constexpr uint32_t kSpins = 100'000;
 
+// Now and then who spins offers its core to whoever else wants to run: with more threads than cores, that may be the
+// one it waits for. Where nobody does, it costs 0.2 us in 12-24 (the owner) or in 50-100 (a worker).
+constexpr uint32_t kOwnerSpins = 1024;
+constexpr uint32_t kWorkerSpins = 4096;
+
 // One part of the work: the worker of that number takes it, or the owner when the worker is late, as it is when the
 // system has given its core to somebody else for some milliseconds. Whoever moves `claimed` from epoch - 1 to epoch
 // does the part.
@@ -75,8 +80,7 @@ void ThreadPool::run_erased(Function function, void* context) {
     }
     uint32_t spins = 0;
     while (flag.done.load(std::memory_order_acquire) != epoch) {
-      // With more threads than cores the worker may need this core to finish.
-      if (++spins % 4096 == 0) std::this_thread::yield();
+      if (++spins % kOwnerSpins == 0) std::this_thread::yield();
       _mm_pause();
     }
   }
@@ -90,6 +94,7 @@ void ThreadPool::work_loop(uint32_t thread) {
     uint32_t spins = 0;
     while (shared.epoch.load(std::memory_order_acquire) == seen) {
       if (++spins < kSpins) {
+        if (spins % kWorkerSpins == 0) std::this_thread::yield();
         _mm_pause();
         continue;
       }
