@@ -1,8 +1,8 @@
 // Which KV blocks are held, by how many, and which is given out next. Counts blocks; knows nothing of their content.
 //
-// A block without references is on the free list, a doubly linked list through two arrays: taken from the front, given back to
-// the back (content worth keeping: the list's order is the LRU) or to the front (nothing worth keeping: goes first).
-// Everything is O(1); nothing is allocated after construction. Engine thread.
+// A block without references is on the free list, a doubly linked list through two arrays: taken from the front, given
+// back to the back (content worth keeping: the list's order is the LRU) or to the front (nothing worth keeping: goes
+// first). Everything is O(1); nothing is allocated after construction. Engine thread.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,8 @@ class BlockPool {
   void link_between(BlockId before, BlockId block, BlockId after);
 
   std::vector<uint32_t> references_;  // [num_blocks]
-  // [num_blocks + 1]: a ring through the free blocks; the last element is the anchor before the first and after the last.
+  // [num_blocks + 1]: a ring through the free blocks; the last element is the anchor before the first and after the
+  // last.
   std::vector<BlockId> next_;
   std::vector<BlockId> previous_;
   uint32_t num_free_ = 0;

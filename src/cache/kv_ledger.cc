@@ -86,7 +86,8 @@ std::string KvLedger::check(std::span<const Holder> holders) const {
   uint32_t num_held = 0;
   for (BlockId block = 0; block < num_blocks(); ++block) {
     if (references[block] != pool_.references(block)) {
-      return fmt::format("block {} is in {} tables and has {} references", block, references[block], pool_.references(block));
+      return fmt::format("block {} is in {} tables and has {} references", block, references[block],
+                         pool_.references(block));
     }
     num_held += references[block] > 0 ? 1 : 0;
   }
@@ -118,7 +119,8 @@ std::string KvLedger::check_holder(const Holder& holder) const {
     }
     if (index >= num_full) return fmt::format("block {} is remembered before it is computed", block);
     const BlockId parent = index == 0 ? kRoot : holder.table[index - 1];
-    if (index_.parent(block) != parent) return fmt::format("block {} hangs under a block its table does not hold", block);
+    if (index_.parent(block) != parent)
+      return fmt::format("block {} hangs under a block its table does not hold", block);
     if (index_.extra(block) != holder.extra) return fmt::format("block {} is shared across extra keys", block);
     if (!std::ranges::equal(index_.tokens(block), holder.computed.subspan(index * block_tokens(), block_tokens()))) {
       return fmt::format("block {} is remembered for other tokens than its table's", block);

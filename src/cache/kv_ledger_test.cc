@@ -280,7 +280,8 @@ TEST(KvLedger, its_invariants_hold_whatever_happens) {
         ledger.remember(holding.all, 0, holding.table);
       }
       std::vector<KvLedger::Holder> holders;
-      for (const Holding& one : holdings) holders.push_back({one.table, std::span(one.all).first(one.num_computed), one.extra});
+      for (const Holding& one : holdings)
+        holders.push_back({one.table, std::span(one.all).first(one.num_computed), one.extra});
       ASSERT_EQ(ledger.check(holders), "");
       ledger.clear_changes();
     }

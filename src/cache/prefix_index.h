@@ -1,6 +1,6 @@
-// Which blocks' content is known: a tree whose nodes are remembered blocks. A node is known by its parent *node* (not the parent's
-// hash), its tokens and its extra key; it is found through a seeded hash of the three and then compared, so a hit is exact
-// whatever collides, and nobody can craft a wrong one.
+// Which blocks' content is known: a tree whose nodes are remembered blocks. A node is known by its parent *node* (not
+// the parent's hash), its tokens and its extra key; it is found through a seeded hash of the three and then compared,
+// so a hit is exact whatever collides, and nobody can craft a wrong one.
 //
 //        (root)
 //        /    \          a path from the root = the tokens of a prefix, block by block
@@ -8,8 +8,8 @@
 //       |
 //      [d e]
 //
-// A node that has children cannot be forgotten, so a node's parent is always there and a child can never be reached through
-// a number that means another block by now. (Why leaves always come first: kv_ledger.h.)
+// A node that has children cannot be forgotten, so a node's parent is always there and a child can never be reached
+// through a number that means another block by now. (Why leaves always come first: kv_ledger.h.)
 // find, insert, erase are O(1) in the number of nodes; nothing is allocated after construction. Engine thread.
 #pragma once
 
@@ -24,8 +24,8 @@
 
 namespace slipstream {
 
-// What besides its tokens makes a block's content: a tenant's salt, an adapter, a picture. A number the caller keeps unique for
-// each such thing; 0 for none.
+// What besides its tokens makes a block's content: a tenant's salt, an adapter, a picture. A number the caller keeps
+// unique for each such thing; 0 for none.
 using ExtraKey = uint64_t;
 
 // Parent of the first block of a sequence.
@@ -52,7 +52,9 @@ class PrefixIndex {
   // Of a node.
   BlockId parent(BlockId block) const { return nodes_[block].parent; }
   ExtraKey extra(BlockId block) const { return nodes_[block].extra; }
-  std::span<const TokenId> tokens(BlockId block) const { return {&tokens_[size_t{block} * block_tokens_], block_tokens_}; }
+  std::span<const TokenId> tokens(BlockId block) const {
+    return {&tokens_[size_t{block} * block_tokens_], block_tokens_};
+  }
   uint32_t num_children(BlockId block) const { return nodes_[block].num_children; }
   uint32_t size() const { return size_; }
 

@@ -103,7 +103,8 @@ TEST(PrefixIndex, what_has_the_same_hash_is_compared_and_not_taken_for_a_hit) {
   constexpr uint32_t kBlocks = 60'000;
   PrefixIndex index(kBlocks, 1, 3);
   for (TokenId token = 0; token < kBlocks; ++token) index.insert({kRoot, {&token, 1}, 0}, token);
-  for (TokenId token = kBlocks; token < 11 * kBlocks; ++token) ASSERT_EQ(index.find({kRoot, {&token, 1}, 0}), std::nullopt);
+  for (TokenId token = kBlocks; token < 11 * kBlocks; ++token)
+    ASSERT_EQ(index.find({kRoot, {&token, 1}, 0}), std::nullopt);
 }
 
 TEST(PrefixIndex, it_takes_as_many_nodes_as_there_are_blocks) {

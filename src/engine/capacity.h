@@ -10,7 +10,7 @@
 namespace slipstream {
 
 struct CapacityInput {
-  uint64_t available_bytes = 0;               // available_memory_bytes() after the weights and the executor's workspace are in
+  uint64_t available_bytes = 0;  // available_memory_bytes() after the weights and the executor's workspace are in
   uint64_t block_bytes = 0;                   // kv_block_bytes(): K and V of one block, all layers
   uint32_t block_tokens = 64;
   uint32_t model_max_len = 0;                 // max_position_embeddings: the longest sequence the model was made for
@@ -28,8 +28,8 @@ struct Capacity {
   std::string reason;           // one line for the log: where the numbers come from
 };
 
-// Error (kInvalid, param = the option to change): the pool is more than is available, cannot hold one block, or cannot hold the
-// max_model_len the user gave; a max_model_len beyond the model's own. The message names the numbers.
+// Error (kInvalid, param = the option to change): the pool is more than is available, cannot hold one block, or cannot
+// hold the max_model_len the user gave; a max_model_len beyond the model's own. The message names the numbers.
 Result<Capacity> plan_capacity(const CapacityInput& input);
 
 }  // namespace slipstream

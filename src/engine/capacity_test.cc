@@ -10,7 +10,12 @@ namespace {
 constexpr uint64_t kMiB = 1 << 20;
 
 CapacityInput input() {
-  return {.available_bytes = 1000 * kMiB, .block_bytes = kMiB, .block_tokens = 64, .model_max_len = 4096, .cache_memory_mb = {}, .max_model_len = {}};
+  return {.available_bytes = 1000 * kMiB,
+          .block_bytes = kMiB,
+          .block_tokens = 64,
+          .model_max_len = 4096,
+          .cache_memory_mb = {},
+          .max_model_len = {}};
 }
 
 TEST(Capacity, by_default_a_fifth_of_what_is_available) {

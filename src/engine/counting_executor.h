@@ -14,7 +14,8 @@ namespace slipstream {
 
 class CountingExecutor final : public Executor {
  public:
-  explicit CountingExecutor(uint32_t vocab_size) : vocab_size_(vocab_size), logits_(size_t{max_slices()} * vocab_size) {}
+  explicit CountingExecutor(uint32_t vocab_size)
+      : vocab_size_(vocab_size), logits_(size_t{max_slices()} * vocab_size) {}
 
   Logits run(const StepInput& input) override {
     ++num_runs;

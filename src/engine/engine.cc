@@ -39,12 +39,15 @@ KvLedgerOptions ledger_options(const EngineOptions& options) {
           .hash_seed = options.cache_seed};
 }
 
-Error stopping_error() { return Error{ErrorKind::kUnavailable, "the server is stopping; the answer was cut off", {}, {}}; }
+Error stopping_error() {
+  return Error{ErrorKind::kUnavailable, "the server is stopping; the answer was cut off", {}, {}};
+}
 
 }  // namespace
 
 struct Engine::State {
-  State(const EngineOptions& its_options, Executor& its_executor, ThreadPool& its_pool, const TokenTable* its_table, Clock its_clock);
+  State(const EngineOptions& its_options, Executor& its_executor, ThreadPool& its_pool, const TokenTable* its_table,
+        Clock its_clock);
 
   bool step();
   void take_mail();
@@ -96,8 +99,8 @@ struct Engine::State {
   EngineStats stats;
 };
 
-Engine::State::State(const EngineOptions& its_options, Executor& its_executor, ThreadPool& its_pool, const TokenTable* its_table,
-                     Clock its_clock)
+Engine::State::State(const EngineOptions& its_options, Executor& its_executor, ThreadPool& its_pool,
+                     const TokenTable* its_table, Clock its_clock)
     : options(its_options),
       executor(its_executor),
       pool(its_pool),
@@ -167,7 +170,8 @@ void Engine::State::sample(const StepPlan& plan, const Logits& logits) {
     for (uint32_t i = range.begin; i < range.end; ++i) {
       const Sequence& sequence = *plan.slices()[draws[i].slice].sequence;
       const DrawPosition where{.position = sequence.num_tokens(), .choice = sequence.choice};
-      samples[draws[i].slice].token = sample_token(logits.rows.span(draws[i].row), sequence.sampling, where, own_scratch);
+      samples[draws[i].slice].token =
+          sample_token(logits.rows.span(draws[i].row), sequence.sampling, where, own_scratch);
     }
   });
 }
@@ -186,13 +190,16 @@ void Engine::State::publish(const StepPlan& plan) {
     const bool ended = samples[slice].finish.has_value() || !samples[slice].finite;
     const uint32_t num_news = output.num_tokens_since_take();
     const bool is_first = num_news == output.num_tokens();
-    if (num_news > 0 && (is_first || num_news >= options.stream_interval || ended)) send_news(sequence, samples[slice].finish);
+    if (num_news > 0 && (is_first || num_news >= options.stream_interval || ended))
+      send_news(sequence, samples[slice].finish);
     if (!samples[slice].finite) {
       wakes.add(sequence.stream->queue,
-                add_error(*sequence.stream, {ErrorKind::kModel,
-                                             fmt::format("the model's result at token {} is not finite; this answer ends here",
-                                                         sequence.num_computed),
-                                             {}, {}}));
+                add_error(*sequence.stream,
+                          {ErrorKind::kModel,
+                           fmt::format("the model's result at token {} is not finite; this answer ends here",
+                                       sequence.num_computed),
+                           {},
+                           {}}));
       ++now.num_failed;
     }
     if (!ended) continue;
@@ -229,9 +236,9 @@ void Engine::State::count(const StepPlan& plan, uint64_t begin_ns, uint32_t num_
   ledger.clear_changes();
   update_waiting();
   // The legend is in HACKING.md.
-  LOG_DEBUG("step {}  rows {} = {} seqs + {} prompt  kv {}/{}  wait {}  {:.1f} ms  out {}", now.num_steps, plan.num_rows(),
-            answer_rows, plan.num_rows() - answer_rows, now.blocks_in_use, ledger.num_blocks(), now.num_waiting, step_ms,
-            draws.size());
+  LOG_DEBUG("step {}  rows {} = {} seqs + {} prompt  kv {}/{}  wait {}  {:.1f} ms  out {}", now.num_steps,
+            plan.num_rows(), answer_rows, plan.num_rows() - answer_rows, now.blocks_in_use, ledger.num_blocks(),
+            now.num_waiting, step_ms, draws.size());
 }
 
 // The snapshot that other threads see.
@@ -305,8 +312,9 @@ Status Engine::State::check_request(const Request& request) const {
   CHECK(request.max_tokens >= 1, "a request for no tokens");
   if (request.prompt.empty()) return invalid_param("prompt", "the prompt has no tokens");
   if (request.prompt.size() >= options.max_model_len) {
-    Error error = invalid_param("prompt", "the prompt has {} tokens; this model's context holds {}, of which one is needed for an answer",
-                                request.prompt.size(), options.max_model_len);
+    Error error = invalid_param(
+        "prompt", "the prompt has {} tokens; this model's context holds {}, of which one is needed for an answer",
+        request.prompt.size(), options.max_model_len);
     error.code = "context_length_exceeded";
     return error;
   }
@@ -320,7 +328,8 @@ Status Engine::State::check_request(const Request& request) const {
 
 // Counts the request as unfinished and mailed, or says why not; then nothing has changed.
 Status Engine::State::admit_to_queue(uint64_t num_tokens) {
-  // Counted before `draining` is read: whoever sets that and then sees none unfinished knows that nobody is between the two.
+  // Counted before `draining` is read: whoever sets that and then sees none unfinished knows that nobody is between
+  // the two.
   num_unfinished.fetch_add(1);
   const uint64_t requests = num_mailed.fetch_add(1) + 1 + num_waiting.load();
   const uint64_t tokens = num_mailed_tokens.fetch_add(num_tokens) + num_tokens + num_waiting_tokens.load();
@@ -332,15 +341,20 @@ Status Engine::State::admit_to_queue(uint64_t num_tokens) {
   num_mailed_tokens.fetch_sub(num_tokens);
   num_unfinished.fetch_sub(1);
   inbox->wake();  // an ending run() waits for it
-  if (is_draining) return Error{ErrorKind::kUnavailable, "the server is shutting down and takes no new requests", {}, {}};
-  return Error{ErrorKind::kOverloaded,
-               fmt::format("the queue is full: {} requests of at most {} wait, with {} prompt tokens of at most {}; try again later",
-                           requests - 1, options.max_waiting_requests, tokens - num_tokens, options.max_waiting_tokens),
-               {}, {}};
+  if (is_draining)
+    return Error{ErrorKind::kUnavailable, "the server is shutting down and takes no new requests", {}, {}};
+  return Error{
+      ErrorKind::kOverloaded,
+      fmt::format(
+          "the queue is full: {} requests of at most {} wait, with {} prompt tokens of at most {}; try again later",
+          requests - 1, options.max_waiting_requests, tokens - num_tokens, options.max_waiting_tokens),
+      {},
+      {}};
 }
 
 bool Engine::step() {
-  const CheckDumpScope dump([](const void* state) { return static_cast<const State*>(state)->describe(); }, state_.get());
+  const CheckDumpScope dump([](const void* state) { return static_cast<const State*>(state)->describe(); },
+                            state_.get());
   return state_->step();
 }
 
@@ -384,8 +398,9 @@ std::string Engine::State::describe() const {
                                  ledger.num_remembered(), now.num_steps, scheduler.num_preemptions());
   text += "sequence           prompt  tokens  computed  blocks  cached\n";
   const auto add = [&](const char* where, const Sequence& sequence) {
-    text += fmt::format("{:<8} {:>8} {:>8} {:>7} {:>9} {:>7} {:>7}\n", where, sequence.number, sequence.num_prompt_tokens,
-                        sequence.num_tokens(), sequence.num_computed, sequence.table.size(), sequence.num_cached.value_or(0));
+    text += fmt::format("{:<8} {:>8} {:>8} {:>7} {:>9} {:>7} {:>7}\n", where, sequence.number,
+                        sequence.num_prompt_tokens, sequence.num_tokens(), sequence.num_computed,
+                        sequence.table.size(), sequence.num_cached.value_or(0));
   };
   for (const Sequence& sequence : scheduler.running()) add("running", sequence);
   for (const Sequence& sequence : scheduler.waiting()) add("waiting", sequence);

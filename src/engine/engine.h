@@ -26,7 +26,7 @@ struct EngineOptions {
   uint32_t max_num_batched_tokens = 2048;
   double max_step_ms = 200;              // prompts are cut so that a step takes about this long; <= 0: by tokens only
   bool prefix_cache = true;
-  uint64_t cache_seed = 0;               // drawn at start by who serves strangers: nobody can then make the cache's hashes collide
+  uint64_t cache_seed = 0;  // drawn at start by who serves strangers: nobody can then make the cache's hashes collide
   uint32_t stream_interval = 1;          // text goes out at the first token, then every so many, and at the end
   std::vector<TokenId> eos_tokens = {};
   uint32_t max_waiting_requests = 4096;  // beyond it submit() says kOverloaded
@@ -61,9 +61,9 @@ class Engine {
   Engine(const EngineOptions& options, Executor& executor, ThreadPool& pool, const TokenTable* table, Clock clock);
   ~Engine();
 
-  // Any thread. Checks that the request can ever run and takes all memory it will need; refuses in words: a prompt beyond
-  // max_model_len (code context_length_exceeded), a token outside the vocabulary, kOverloaded when the queue is full, kUnavailable
-  // while draining.
+  // Any thread. Checks that the request can ever run and takes all memory it will need; refuses in words: a prompt
+  // beyond max_model_len (code context_length_exceeded), a token outside the vocabulary, kOverloaded when the queue is
+  // full, kUnavailable while draining.
   // `reader`: where the stream's reader is resumed; outlives the stream. Null for readers that only try_next().
   Result<TextStream> submit(Request request, ResumeQueue* reader);
 
@@ -77,15 +77,15 @@ class Engine {
   void drain();
   // Any thread. True when nothing runs or waits.
   bool idle() const;
-  // Any thread. run() returns after the current step; answers that have not ended get kError (kUnavailable), and new requests
-  // are refused: when run() has returned, nobody waits for this engine.
+  // Any thread. run() returns after the current step; answers that have not ended get kError (kUnavailable), and new
+  // requests are refused: when run() has returned, nobody waits for this engine.
   void stop();
 
   EngineStats stats() const;
   std::string describe() const;  // a table of all sequences; engine thread (CHECK dump, SIGUSR1)
 
-  // For tests, between steps, engine thread. The first invariant that does not hold, empty when all do; and the blocks whose
-  // content nobody may read any more.
+  // For tests, between steps, engine thread. The first invariant that does not hold, empty when all do; and the blocks
+  // whose content nobody may read any more.
   std::string check() const;
   std::vector<BlockId> blank_blocks() const;
 

@@ -23,7 +23,9 @@ struct House {
     engine.emplace(options, executor, pool, &table, Clock::manual(&clock_ns));
   }
 
-  TextStream submit(const Request& request, ResumeQueue* queue = nullptr) { return engine->submit(request, queue).value(); }
+  TextStream submit(const Request& request, ResumeQueue* queue = nullptr) {
+    return engine->submit(request, queue).value();
+  }
   Error refusal(const Request& request) {
     auto stream = engine->submit(request, nullptr);
     return stream.ok() ? Error{ErrorKind::kOutside, "it was taken", {}, {}} : stream.error();

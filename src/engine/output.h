@@ -3,8 +3,8 @@
 //   text   0 ................ | ...............
 //          certain: readable    held: may be the beginning of a stop string
 //
-// A stop string never gets out; what was held back and was none is never lost. Made at submit with all the memory it needs; then
-// engine thread.
+// A stop string never gets out; what was held back and was none is never lost. Made at submit with all the memory it
+// needs; then engine thread.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ class Output {
   // table: outlives it; null: no text at all.
   Output(const TokenTable* table, OutputRules rules);
 
-  // The next token. Says why the answer ends with it, if it does; then nothing may follow. The token that ends a turn has no text.
+  // The next token. Says why the answer ends with it, if it does; then nothing may follow. The token that ends a turn
+  // has no text.
   std::optional<FinishReason> put(TokenId token);
 
   // Text that is certain and was not taken yet: whole characters.

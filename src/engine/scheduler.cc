@@ -13,7 +13,8 @@ Scheduler::Scheduler(const SchedulerOptions& options, KvLedger& ledger)
       plan_({.max_rows = options.max_rows,
              .max_slices = options.max_num_seqs,
              .max_blocks_per_slice = ledger.blocks_for(options.max_model_len)}) {
-  CHECK(options.max_num_seqs >= 1 && options.max_rows >= 1, "{} sequences, {} rows", options.max_num_seqs, options.max_rows);
+  CHECK(options.max_num_seqs >= 1 && options.max_rows >= 1, "{} sequences, {} rows", options.max_num_seqs,
+        options.max_rows);
   CHECK(ledger.blocks_for(options.max_model_len) <= ledger.num_blocks(), "{} blocks of {} tokens cannot hold {}",
         ledger.num_blocks(), ledger.block_tokens(), options.max_model_len);
 }
@@ -47,8 +48,8 @@ const StepPlan& Scheduler::plan(uint32_t max_rows) {
   return plan_;
 }
 
-// Plans up to max_rows tokens of a running sequence. None when every free block is gone and nobody is newer: it then keeps what it
-// has and waits for an older one to end.
+// Plans up to max_rows tokens of a running sequence. None when every free block is gone and nobody is newer: it then
+// keeps what it has and waits for an older one to end.
 void Scheduler::continue_one(Sequence& sequence, uint32_t max_rows) {
   while (rows_that_fit(sequence) == 0) {
     if (&running_.back() == &sequence) return;
@@ -60,8 +61,8 @@ void Scheduler::continue_one(Sequence& sequence, uint32_t max_rows) {
   plan_.add(sequence, num_rows);
 }
 
-// Admits the longest waiting sequence if all its tokens fit. What the running ones will take for theirs need not be set aside: only the
-// newest can have more than one, and as long as it has, it leaves no row for anyone else.
+// Admits the longest waiting sequence if all its tokens fit. What the running ones will take for theirs need not be
+// set aside: only the newest can have more than one, and as long as it has, it leaves no row for anyone else.
 bool Scheduler::admit_one(uint32_t max_rows) {
   if (waiting_.empty() || running_.size() >= options_.max_num_seqs) return false;
   Sequence& sequence = waiting_.front();
@@ -87,8 +88,8 @@ uint32_t Scheduler::rows_that_fit(const Sequence& sequence) const {
   return static_cast<uint32_t>(std::min<uint64_t>(slots - sequence.num_computed, std::numeric_limits<uint32_t>::max()));
 }
 
-// The newest goes back to the front of the queue. It keeps its tokens; what of them was in full blocks is remembered, so that
-// coming back is mostly a hit.
+// The newest goes back to the front of the queue. It keeps its tokens; what of them was in full blocks is remembered,
+// so that coming back is mostly a hit.
 void Scheduler::preempt_newest() {
   Sequence& sequence = running_.back();
   ledger_.release(sequence.table);

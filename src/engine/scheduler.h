@@ -1,10 +1,12 @@
-// Holds all sequences and decides each step: plan() reserves blocks, commit() records what was computed; nothing else does either.
+// Holds all sequences and decides each step: plan() reserves blocks, commit() records what was computed; nothing else
+// does either.
 //
-// Order is age. running_ is oldest first, waiting_ too, and everyone running is older than everyone waiting. A step goes through
-// running_ from the oldest on; who lacks a block sends the *newest* back to wait, at the front of waiting_. So a victim was
-// never planned in this step, and the oldest always goes on: each step takes it at least one token nearer to its end, and
-// every sequence becomes the oldest. That is why the engine cannot get stuck. And whoever writes an answer is older than the
-// prompt that is being computed in chunks, so a long prompt gets the rows that the answers leave.
+// Order is age. running_ is oldest first, waiting_ too, and everyone running is older than everyone waiting. A step
+// goes through running_ from the oldest on; who lacks a block sends the *newest* back to wait, at the front of
+// waiting_. So a victim was never planned in this step, and the oldest always goes on: each step takes it at least one
+// token nearer to its end, and every sequence becomes the oldest. That is why the engine cannot get stuck. And whoever
+// writes an answer is older than the prompt that is being computed in chunks, so a long prompt gets the rows that the
+// answers leave.
 //
 // Engine thread. Allocates nothing after construction.
 #pragma once
@@ -34,7 +36,8 @@ class Scheduler {
   // Takes the sequence out, wherever it is, and gives its blocks back.
   void cancel(Sequence& sequence);
 
-  // Who computes what in the next step, at most max_rows tokens (>= 1); reserves the blocks. Empty when nobody is there.
+  // Who computes what in the next step, at most max_rows tokens (>= 1); reserves the blocks. Empty when nobody is
+  // there.
   const StepPlan& plan(uint32_t max_rows);
   // The plan's slices are computed: sequences advance, full blocks are remembered, whoever is finished or failed ends.
   void commit(const StepPlan& plan, std::span<const Sample> samples);
@@ -50,7 +53,8 @@ class Scheduler {
   uint64_t num_preemptions() const { return num_preemptions_; }
   uint64_t num_cached_tokens() const { return num_cached_tokens_; }  // of prompts, found when they were first admitted
 
-  // Between commit() and plan(): the first invariant that does not hold, its ledger's included; empty when all do. For tests.
+  // Between commit() and plan(): the first invariant that does not hold, its ledger's included; empty when all do. For
+  // tests.
   std::string check() const;
 
  private:

@@ -45,7 +45,9 @@ struct Room {
   std::vector<uint32_t> rows;  // of the last step's slices
 };
 
-SchedulerOptions options(uint32_t max_num_seqs) { return {.max_num_seqs = max_num_seqs, .max_rows = 100, .max_model_len = 40}; }
+SchedulerOptions options(uint32_t max_num_seqs) {
+  return {.max_num_seqs = max_num_seqs, .max_rows = 100, .max_model_len = 40};
+}
 using Rows = std::vector<uint32_t>;
 
 TEST(Scheduler, nobody_there_is_an_empty_plan) {
@@ -74,7 +76,8 @@ TEST(Scheduler, the_rows_of_a_plan_are_the_sequences_next_tokens_at_their_positi
   const StepPlan& plan = room.scheduler.plan(100);
   const StepInput input = plan.input();
   ASSERT_EQ(input.slices.size(), 2u);
-  EXPECT_EQ(std::vector(input.tokens.begin(), input.tokens.end()), (std::vector<TokenId>{7, 200, 201, 202, 203, 204, 205}));
+  EXPECT_EQ(std::vector(input.tokens.begin(), input.tokens.end()),
+            (std::vector<TokenId>{7, 200, 201, 202, 203, 204, 205}));
   EXPECT_EQ(input.slices[0].first_position, 5u);
   EXPECT_EQ(input.slices[0].num_blocks, 2u);
   EXPECT_EQ(input.block_tables[0], first.table[0]);

@@ -1,5 +1,6 @@
-// One generation: its tokens, its blocks, how far it is computed. Where it stands (inbox, waiting, running, ended) is the list it is
-// in; there is no phase: pending() tokens are known and not yet computed, and a step computes some of them.
+// One generation: its tokens, its blocks, how far it is computed. Where it stands (inbox, waiting, running, ended) is
+// the list it is in; there is no phase: pending() tokens are known and not yet computed, and a step computes some of
+// them.
 //
 //   tokens   0 ........... num_computed | ........... num_tokens
 //            K and V are in the table's   pending: a prompt, a chunk of it, one
@@ -26,7 +27,8 @@ struct Sequence;
 using SequenceList = std::list<Sequence>;
 
 struct Sequence {
-  Sequence(Output answer, std::shared_ptr<StreamState> its_stream) : stream(std::move(its_stream)), output(std::move(answer)) {}
+  Sequence(Output answer, std::shared_ptr<StreamState> its_stream)
+      : stream(std::move(its_stream)), output(std::move(answer)) {}
 
   // Constant after submit.
   SamplingParams sampling;

@@ -5,7 +5,8 @@
 namespace slipstream {
 namespace {
 
-// Eight rows cost little more than one: the weights are read once for all of them (PERFORMANCE.md). A prompt never gets less.
+// Eight rows cost little more than one: the weights are read once for all of them (PERFORMANCE.md). A prompt never
+// gets less.
 constexpr uint32_t kFewestPromptRows = 8;
 constexpr uint32_t kFirstPromptRows = 64;
 // One step's time is noisy, and the cost of a row grows slowly with its context: a quarter of the newest.

@@ -1,5 +1,5 @@
-// How many tokens a step may compute so that it takes about max_step_ms: learned from the steps before. Only time depends on it,
-// never an answer's bits (P1).
+// How many tokens a step may compute so that it takes about max_step_ms: learned from the steps before. Only time
+// depends on it, never an answer's bits (P1).
 #pragma once
 
 #include <cstdint>

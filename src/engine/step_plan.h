@@ -1,5 +1,5 @@
-// The batch of one step: which sequences, how many tokens of each, flattened to the arrays the model reads. And what came of it.
-// Memory for the largest step is taken once.
+// The batch of one step: which sequences, how many tokens of each, flattened to the arrays the model reads. And what
+// came of it. Memory for the largest step is taken once.
 #pragma once
 
 #include <cstdint>

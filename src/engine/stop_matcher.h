@@ -1,5 +1,6 @@
-// Finds the first of several strings in a text that arrives in pieces, wherever the pieces are cut. Knuth-Morris-Pratt: each byte
-// is read once, so a long stop string cannot make tokens slow; nothing is allocated after construction.
+// Finds the first of several strings in a text that arrives in pieces, wherever the pieces are cut.
+// Knuth-Morris-Pratt: each byte is read once, so a long stop string cannot make tokens slow; nothing is allocated
+// after construction.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ class StopMatcher {
     size_t end = 0;         // bytes of the piece up to the stop string's last byte, inclusive
     uint32_t num_bytes = 0; // of the stop string; may begin in an earlier piece
   };
-  // Reads the next piece. The stop string that ends first (the longest of those that end there), if any; nothing is read
-  // after one was found.
+  // Reads the next piece. The stop string that ends first (the longest of those that end there), if any; nothing is
+  // read after one was found.
   std::optional<Found> read(std::string_view piece);
 
   // How many of the last bytes read may be the beginning of a stop string.

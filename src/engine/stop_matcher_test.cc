@@ -63,7 +63,8 @@ TEST(StopMatcher, equals_a_search_of_the_whole_text_however_it_is_cut) {
     uint32_t longest = 0;
     for (size_t end = 1; end <= text.size() && longest == 0; ++end) {
       for (const std::string& stop : words) {
-        if (std::string_view(text).substr(0, end).ends_with(stop)) longest = std::max(longest, static_cast<uint32_t>(stop.size()));
+        if (std::string_view(text).substr(0, end).ends_with(stop))
+          longest = std::max(longest, static_cast<uint32_t>(stop.size()));
       }
       first_end = end;
     }

@@ -35,7 +35,8 @@ struct StreamState {
   std::coroutine_handle<> reader;        // waits for an event; whoever takes it out posts it to `queue`
 };
 
-// Engine thread: adds to the reader's next event. Returns the reader if it waits; it must then be posted to state.queue.
+// Engine thread: adds to the reader's next event. Returns the reader if it waits; it must then be posted to
+// state.queue.
 struct EventPart {
   std::string_view text;
   uint32_t num_tokens = 0;

@@ -1,4 +1,5 @@
-// Streams as coroutines read them, and the engine with threads of its own around it (meant for ThreadSanitizer as well).
+// Streams as coroutines read them, and the engine with threads of its own around it (meant for ThreadSanitizer as
+// well).
 #include "engine/text_stream.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// Readers to be resumed at the end of a step: each ResumeQueue is posted to once, however many of its readers have news.
+// Readers to be resumed at the end of a step: each ResumeQueue is posted to once, however many of its readers have
+// news.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +28,8 @@ class WakeList {
     for (size_t begin = 0; begin < readers_.size();) {
       ResumeQueue* queue = readers_[begin].queue;
       handles_.clear();
-      for (; begin < readers_.size() && readers_[begin].queue == queue; ++begin) handles_.push_back(readers_[begin].handle);
+      for (; begin < readers_.size() && readers_[begin].queue == queue; ++begin)
+        handles_.push_back(readers_[begin].handle);
       queue->post_all(handles_);
     }
     readers_.clear();

@@ -1,4 +1,5 @@
-// P4: in steady state the step path allocates nothing. malloc itself is counted, while Engine::step() runs and on every thread.
+// P4: in steady state the step path allocates nothing. malloc itself is counted, while Engine::step() runs and on
+// every thread.
 #include <gtest/gtest.h>
 
 #include <coroutine>
@@ -77,7 +78,8 @@ std::unique_ptr<House> echo_house(const EngineOptions& options) {
   auto house = std::make_unique<House>();
   house->options = options;
   house->table = echo_tokens(64);
-  house->executor = std::make_unique<EchoExecutor>(EchoOptions{.vocab_size = 64, .num_blocks = options.num_blocks, .block_tokens = options.block_tokens});
+  house->executor = std::make_unique<EchoExecutor>(
+      EchoOptions{.vocab_size = 64, .num_blocks = options.num_blocks, .block_tokens = options.block_tokens});
   return house;
 }
 
@@ -154,8 +156,12 @@ void expect_none_while_all_go_on(House& house) {
   EXPECT_FALSE(ended);
 }
 
-TEST_F(Allocation, none_in_a_thousand_steps_of_the_echo_model) { expect_none_while_all_go_on(*echo_house(small_options())); }
-TEST_F(Allocation, none_in_a_thousand_steps_of_a_real_model) { expect_none_while_all_go_on(*model_house(small_options())); }
+TEST_F(Allocation, none_in_a_thousand_steps_of_the_echo_model) {
+  expect_none_while_all_go_on(*echo_house(small_options()));
+}
+TEST_F(Allocation, none_in_a_thousand_steps_of_a_real_model) {
+  expect_none_while_all_go_on(*model_house(small_options()));
+}
 
 // Requests come, share, are preempted, leave and end all the time: what each needs was taken at submit.
 void expect_none_while_all_come_and_go(House& house) {
@@ -191,8 +197,12 @@ EngineOptions tight_options() {
   return options;
 }
 
-TEST_F(Allocation, none_while_requests_come_and_go_with_the_echo_model) { expect_none_while_all_come_and_go(*echo_house(tight_options())); }
-TEST_F(Allocation, none_while_requests_come_and_go_with_a_real_model) { expect_none_while_all_come_and_go(*model_house(tight_options())); }
+TEST_F(Allocation, none_while_requests_come_and_go_with_the_echo_model) {
+  expect_none_while_all_come_and_go(*echo_house(tight_options()));
+}
+TEST_F(Allocation, none_while_requests_come_and_go_with_a_real_model) {
+  expect_none_while_all_come_and_go(*model_house(tight_options()));
+}
 
 }  // namespace
 }  // namespace slipstream

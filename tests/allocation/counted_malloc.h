@@ -1,5 +1,6 @@
-// Counts every malloc, calloc, realloc, aligned allocation and free of this program, whoever calls: C++ (operator new), Rust, the
-// libraries. Linking counted_malloc.cc replaces glibc's functions by ones that count and then call glibc's own.
+// Counts every malloc, calloc, realloc, aligned allocation and free of this program, whoever calls: C++ (operator
+// new), Rust, the libraries. Linking counted_malloc.cc replaces glibc's functions by ones that count and then call
+// glibc's own.
 #pragma once
 
 #include <cstdint>

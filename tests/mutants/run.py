@@ -3,8 +3,9 @@
 
     python3 tests/mutants/run.py [--jobs N] [--worlds N] [--only WORD]
 
-Prints a table: which program noticed what. Exit 1 when a mutant survives, when an edit's anchor is not found exactly once, or when
-the sources fail without any mutant. Needs g++ (or $CXX), fmt, xxhash and GoogleTest; compiles by itself, what the engine needs only.
+Prints a table: which program noticed what. Exit 1 when a mutant survives, when an edit's anchor is not found exactly
+once, or when the sources fail without any mutant. Needs g++ (or $CXX), fmt, spdlog, xxhash and GoogleTest; compiles by
+itself, and only what the engine needs.
 """
 
 import argparse
@@ -23,23 +24,24 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ["src", "tests/simulation"]
 COMMON = ["src/base/*.cc", "src/sample/*.cc", "src/cache/*.cc", "src/engine/*.cc", "src/kernels/scalar_math.cc",
           "src/text/detokenizer.cc"]
+WORLD = ["tests/simulation/echo_executor.cc", "tests/simulation/world.cc"]
+GTEST = ["-lgtest", "-lgtest_main"]
 PROGRAMS = {  # name: its own sources, libraries, arguments
-    "cache_test": (["src/cache/*_test.cc"], ["-lgtest", "-lgtest_main"], []),
-    "engine_test": (["src/engine/*_test.cc"], ["-lgtest", "-lgtest_main"], []),
-    "simulation": (["tests/simulation/echo_executor.cc", "tests/simulation/world.cc", "tests/simulation/simulation_test.cc"],
-                   ["-lgtest", "-lgtest_main"], ["--gtest_filter=-*20000*"]),
-    "worlds": (["tests/simulation/echo_executor.cc", "tests/simulation/world.cc", "tests/simulation/simulation_worlds.cc"], [], None),
+    "cache_test": (["src/cache/*_test.cc"], GTEST, []),
+    "engine_test": (["src/engine/*_test.cc"], GTEST, []),
+    "simulation": (WORLD + ["tests/simulation/simulation_test.cc"], GTEST, ["--gtest_filter=-*20000*"]),
+    "worlds": (WORLD + ["tests/simulation/simulation_worlds.cc"], [], None),
 }
 FLAGS = ["-std=c++20", "-O1", "-march=x86-64-v3", "-ffp-contract=off", "-w", "-Isrc", "-Itests/simulation"]
 TIMEOUT_S = 30
 
 
 def sources_of(tree, patterns):
+    """The files of these patterns; tests only where a pattern asks for them."""
     found = []
     for pattern in patterns:
-        files = sorted(tree.glob(pattern)) if "*" in pattern else [tree / pattern]
-        found += [str(file.relative_to(tree)) for file in files if pattern.endswith("_test.cc") or not file.name.endswith("_test.cc")
-                  or pattern == str(file.relative_to(tree))]
+        files = [file.relative_to(tree).as_posix() for file in sorted(tree.glob(pattern))]
+        found += [file for file in files if pattern.endswith("_test.cc") or not file.endswith("_test.cc")]
     return found
 
 
@@ -88,7 +90,8 @@ def run_program(program, target, worlds):
         arguments = ["--worlds", str(worlds), "--seed", "1"]
     limit = ["bash", "-c", 'ulimit -v 8000000; ulimit -c 0; exec "$0" "$@"']  # a bug may eat all memory
     try:
-        result = subprocess.run(limit + [str(target)] + arguments, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
+        result = subprocess.run(limit + [str(target)] + arguments, capture_output=True, text=True, errors="replace",
+                                timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         return "does not end"
     if result.returncode == 0:
@@ -111,10 +114,15 @@ def apply(mutant, tree):
         text = path.read_text()
         before.setdefault(file, text)
         if text.count(anchor) != 1:
-            sys.exit(f"mutant '{mutant.name}': its anchor stands {text.count(anchor)} times in {file}, not once:\n{anchor}\n"
-                     "The source has changed: change the mutant with it.")
+            sys.exit(f"mutant '{mutant.name}': its anchor stands {text.count(anchor)} times in {file}, not once:\n"
+                     f"{anchor}\nThe source has changed: change the mutant with it.")
         path.write_text(text.replace(anchor, replacement))
     return before
+
+
+def restore(before, tree):
+    for file, text in before.items():
+        (tree / file).write_text(text)
 
 
 def main():
@@ -129,6 +137,9 @@ def main():
         base.mkdir()
         for folder in FOLDERS:
             shutil.copytree(ROOT / folder, tree / folder)
+        mutants = [mutant for mutant in MUTANTS if options.only in mutant.name]
+        for mutant in mutants:  # all anchors before anything is compiled
+            restore(apply(mutant, tree), tree)
         objects = {name: sources_of(tree, own) for name, (own, _, _) in PROGRAMS.items()}
         objects["common"] = sources_of(tree, COMMON)
         sources = sorted({source for group in objects.values() for source in group})
@@ -139,28 +150,31 @@ def main():
                 sys.exit(f"without any mutant, {program} fails: {noticed}")
 
         survivors = []
-        mutants = [mutant for mutant in MUTANTS if options.only in mutant.name]
         for number, mutant in enumerate(mutants, 1):
             work = pathlib.Path(scratch) / "work"
             work.mkdir()
             before = apply(mutant, tree)
-            error = compile_all(tree, [source for source in sources if depends_on(base, source, before)], work, options.jobs)
-            if error:
+            changed = [source for source in sources if depends_on(base, source, before)]
+            if error := compile_all(tree, changed, work, options.jobs):
                 sys.exit(f"mutant '{mutant.name}' does not compile:\n{error}")
             print(f"{number:3} {'*' if mutant.listed else ' '} {mutant.name}", flush=True)
-            noticed = {program: run_program(program, link(program, objects, work, base), options.worlds) for program in PROGRAMS}
+            if mutant.note:
+                print(f"        ({mutant.note})")
+            noticed = {}
+            for program in PROGRAMS:
+                noticed[program] = run_program(program, link(program, objects, work, base), options.worlds)
             for program, what in noticed.items():
                 if what:
                     print(f"        {program:<11} {what}", flush=True)
             if not any(noticed.values()):
                 print("        SURVIVES", flush=True)
                 survivors.append(mutant.name)
-            for file, text in before.items():
-                (tree / file).write_text(text)
+            restore(before, tree)
             shutil.rmtree(work)
 
     listed = sum(mutant.listed for mutant in mutants)
-    print(f"\n{len(mutants)} mutants ({listed} of the list, marked *), {len(mutants) - len(survivors)} caught, {len(survivors)} survive")
+    caught = len(mutants) - len(survivors)
+    print(f"\n{len(mutants)} mutants ({listed} of the list, marked *), {caught} caught, {len(survivors)} survive")
     return 1 if survivors else 0
 
 

@@ -18,7 +18,9 @@ class Dice {
 
   uint64_t bits() { return mix64(state_ += 0x9e3779b97f4a7c15u); }
   // In [low, high], both possible.
-  uint32_t from(uint32_t low, uint32_t high) { return low + static_cast<uint32_t>(bits() % (uint64_t{high} - low + 1)); }
+  uint32_t from(uint32_t low, uint32_t high) {
+    return low + static_cast<uint32_t>(bits() % (uint64_t{high} - low + 1));
+  }
   bool one_in(uint32_t chances) { return bits() % chances == 0; }
   double fraction() { return static_cast<double>(bits() >> 11) * 0x1p-53; }
   template <class Values>

@@ -61,7 +61,8 @@ Logits EchoExecutor::run(const StepInput& input) {
     }
     slice_finite_.push_back(found.finite ? 1 : 0);
     if (!slice.wants_logits) continue;
-    EchoModel::write_logits(found.digest, std::span(logits_).subspan(num_logits * options_.vocab_size, options_.vocab_size));
+    EchoModel::write_logits(found.digest,
+                            std::span(logits_).subspan(num_logits * options_.vocab_size, options_.vocab_size));
     ++num_logits;
   }
   if (options_.clock_ns != nullptr) {
@@ -92,7 +93,8 @@ uint64_t& EchoExecutor::slot(const StepInput& input, const StepSlice& slice, uin
 
 void EchoExecutor::copy_blocks(const StepInput& input) {
   for (const BlockCopy& copy : input.copies) {
-    std::copy_n(&slots_[size_t{copy.from} * options_.block_tokens], copy.num_tokens, &slots_[size_t{copy.to} * options_.block_tokens]);
+    std::copy_n(&slots_[size_t{copy.from} * options_.block_tokens], copy.num_tokens,
+                &slots_[size_t{copy.to} * options_.block_tokens]);
   }
 }
 
@@ -104,8 +106,8 @@ void EchoExecutor::poison(std::span<const BlockId> blocks) {
 
 TokenTable echo_tokens(uint32_t vocab_size) {
   // Characters of two, three and four bytes in pieces, so that text often ends inside one.
-  static const std::string kPieces[] = {"a",    "b",    "c",    "ab",       "bc",   "abc",  " ",    "x",   "\xc3", "\xa9",
-                                        "\xe2", "\x82", "\xac", "\xf0\x9f", "\x98", "\x80", "ä",    "€",   "yes",  "no"};
+  static const std::string kPieces[] = {"a",    "b",    "c",    "ab",       "bc",   "abc",  " ", "x", "\xc3", "\xa9",
+                                        "\xe2", "\x82", "\xac", "\xf0\x9f", "\x98", "\x80", "ä", "€", "yes",  "no"};
   TokenTable table;
   for (uint32_t token = 0; token < vocab_size; ++token) {
     const bool is_last = token + 1 == vocab_size;

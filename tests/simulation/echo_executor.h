@@ -1,6 +1,6 @@
-// An Executor without a model: each KV slot holds a hash of the chain of tokens up to its own, and logits are a hash of all the
-// slots that the sequence's block table leads to. Any slip in bookkeeping (a wrong block, a block given away too early, a
-// position off by one, a missing copy) changes what is read and so the text.
+// An Executor without a model: each KV slot holds a hash of the chain of tokens up to its own, and logits are a hash
+// of all the slots that the sequence's block table leads to. Any slip in bookkeeping (a wrong block, a block given
+// away too early, a position off by one, a missing copy) changes what is read and so the text.
 //
 // Reads come before writes: a step sees only what the steps before it wrote, whichever order a real model computes in.
 #pragma once
@@ -60,7 +60,8 @@ class EchoExecutor final : public Executor {
   // Slots read that were never written, or poisoned since.
   uint64_t num_bad_reads() const { return num_bad_reads_; }
 
-  // The next run() finds a number that is not finite in this slice (modulo their number): what it writes is not finite either.
+  // The next run() finds a number that is not finite in this slice (modulo their number): what it writes is not finite
+  // either.
   void fail_next(uint32_t slice) { failing_slice_ = slice; }
 
  private:

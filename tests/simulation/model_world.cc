@@ -29,7 +29,8 @@ ModelWorlds::ModelWorlds(Checkpoint checkpoint, uint32_t num_threads)
   shape_.most_requests = 12;
 }
 
-std::unique_ptr<CpuExecutor> ModelWorlds::make_executor(uint32_t num_blocks, uint32_t block_tokens, uint32_t max_slices) {
+std::unique_ptr<CpuExecutor> ModelWorlds::make_executor(uint32_t num_blocks, uint32_t block_tokens,
+                                                        uint32_t max_slices) {
   CpuExecutorOptions options;
   options.num_blocks = num_blocks;
   options.block_tokens = block_tokens;

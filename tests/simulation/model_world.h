@@ -1,4 +1,5 @@
-// Worlds in which a real (tiny) model answers: what is alone, in a batch, in chunks, after a hit or a preemption must be the same.
+// Worlds in which a real (tiny) model answers: what is alone, in a batch, in chunks, after a hit or a preemption must
+// be the same.
 #pragma once
 
 #include <memory>

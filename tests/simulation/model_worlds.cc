@@ -1,4 +1,5 @@
-// model_worlds CHECKPOINT [--worlds N] [--seed S]: the same worlds with a (tiny) model in them. world_loop.h says what it does.
+// model_worlds CHECKPOINT [--worlds N] [--seed S]: the same worlds with a (tiny) model in them. world_loop.h says what
+// it does.
 #include "model_world.h"
 #include "world_loop.h"
 

@@ -1,4 +1,5 @@
-// The engine against whole worlds. The seeds are fixed, so that a failure here is a failure everywhere; other worlds: simulation_worlds.
+// The engine against whole worlds. The seeds are fixed, so that a failure here is a failure everywhere; other worlds:
+// simulation_worlds.
 #include <gtest/gtest.h>
 
 #include "echo_executor.h"
@@ -84,7 +85,8 @@ TEST(Simulation, a_number_that_is_not_finite_ends_one_of_eight_and_touches_no_ne
     EchoExecutor echo(crowd.echo_options());
     Engine engine(crowd.world.options, echo, crowd.pool, &crowd.table, Clock::manual(&crowd.clock_ns));
     std::vector<TextStream> streams;
-    for (const WorldRequest& asked : crowd.world.requests) streams.push_back(engine.submit(asked.request, nullptr).value());
+    for (const WorldRequest& asked : crowd.world.requests)
+      streams.push_back(engine.submit(asked.request, nullptr).value());
     for (uint32_t step = 0; !engine.idle(); ++step) {
       if (step == failing_step) echo.fail_next(3);
       ASSERT_TRUE(engine.step());
@@ -120,7 +122,8 @@ TEST(Simulation, a_storm_of_preemptions_comes_to_an_end) {
   EchoExecutor echo(crowd.echo_options());
   Engine engine(crowd.world.options, echo, crowd.pool, &crowd.table, Clock::manual(&crowd.clock_ns));
   std::vector<TextStream> streams;
-  for (const WorldRequest& asked : crowd.world.requests) streams.push_back(engine.submit(asked.request, nullptr).value());
+  for (const WorldRequest& asked : crowd.world.requests)
+    streams.push_back(engine.submit(asked.request, nullptr).value());
   uint32_t steps = 0;
   while (engine.step()) {
     ASSERT_EQ(engine.check(), "");

@@ -21,7 +21,8 @@ SamplingParams make_sampling(Dice& dice) {
 }
 
 std::vector<std::string> make_stops(Dice& dice) {
-  static const std::string kStops[] = {"a", "ab", "abc", "cab", "€", "é", "a\xc3\xa9", "yesno", "xx", "abab", " b", "ä "};
+  static const std::string kStops[] = {"a",         "ab",    "abc", "cab",  "€",  "é",
+                                       "a\xc3\xa9", "yesno", "xx",  "abab", " b", "ä "};
   std::vector<std::string> stops;
   if (dice.one_in(2)) return stops;
   for (uint32_t i = dice.from(1, 3); i > 0; --i) stops.push_back(dice.any_of(kStops));
@@ -29,7 +30,8 @@ std::vector<std::string> make_stops(Dice& dice) {
 }
 
 // A beginning that others have too, then tokens of its own.
-std::vector<TokenId> make_prompt(Dice& dice, std::span<const std::vector<TokenId>> beginnings, uint32_t longest, uint32_t vocab_size) {
+std::vector<TokenId> make_prompt(Dice& dice, std::span<const std::vector<TokenId>> beginnings, uint32_t longest,
+                                 uint32_t vocab_size) {
   std::vector<TokenId> prompt;
   if (!dice.one_in(4)) {
     prompt = dice.any_of(beginnings);
@@ -78,18 +80,23 @@ std::string read(const World& world, const WorldRequest& asked, Reader& reader) 
 std::string compare(const World& world, const WorldRequest& asked, const Reader& reader, const Answer& alone) {
   if (!reader.finish) {
     if (!asked.cancel_step) return "it never ended";
-    return alone.text.starts_with(reader.text) ? "" : fmt::format("cancelled after '{}', alone: {}", reader.text, to_string(alone));
+    return alone.text.starts_with(reader.text)
+               ? ""
+               : fmt::format("cancelled after '{}', alone: {}", reader.text, to_string(alone));
   }
   if (*reader.finish == FinishReason::kError) {
     if (world.fail_one_in == 0) return "it failed: " + reader.error->message;
     if (!reader.error || reader.error->kind != ErrorKind::kModel) return "an error of the wrong kind";
-    return alone.text.starts_with(reader.text) ? "" : fmt::format("failed after '{}', alone: {}", reader.text, to_string(alone));
+    return alone.text.starts_with(reader.text)
+               ? ""
+               : fmt::format("failed after '{}', alone: {}", reader.text, to_string(alone));
   }
   const Answer answer{reader.text, reader.num_tokens, *reader.finish};
   return answer == alone ? "" : fmt::format("{}, alone: {}", to_string(answer), to_string(alone));
 }
 
-// The oldest sequence comes at least one token nearer to its end in each step, and everyone becomes the oldest; a failed slice ends.
+// The oldest sequence comes at least one token nearer to its end in each step, and everyone becomes the oldest; a
+// failed slice ends.
 uint64_t step_bound(const World& world) {
   uint64_t bound = 2;
   uint32_t last_submit = 0;
@@ -114,7 +121,8 @@ World make_world(uint64_t seed, const WorldShape& shape) {
   world.seed = seed;
   EngineOptions& options = world.options;
   options.block_tokens = dice.any_of(shape.block_sizes);
-  const uint32_t longest = std::min(shape.most_tokens_long, options.block_tokens * dice.from(2, shape.most_blocks_long));
+  const uint32_t longest =
+      std::min(shape.most_tokens_long, options.block_tokens * dice.from(2, shape.most_blocks_long));
   options.max_model_len = dice.from(std::max(2u, longest / 2), longest);
   const uint32_t fewest_blocks = (options.max_model_len + options.block_tokens - 1) / options.block_tokens;
   options.num_blocks = fewest_blocks + (dice.one_in(2) ? dice.from(0, 2) : dice.from(0, 3 * fewest_blocks));
@@ -131,7 +139,8 @@ World make_world(uint64_t seed, const WorldShape& shape) {
 
   std::vector<std::vector<TokenId>> beginnings(dice.from(1, 3));
   for (auto& beginning : beginnings) {
-    for (uint32_t i = dice.from(1, options.max_model_len * 3 / 4); i > 0; --i) beginning.push_back(dice.from(0, shape.vocab_size - 1));
+    for (uint32_t i = dice.from(1, options.max_model_len * 3 / 4); i > 0; --i)
+      beginning.push_back(dice.from(0, shape.vocab_size - 1));
   }
   const uint32_t arrivals = dice.one_in(3) ? 0 : dice.from(1, 120);
   for (uint32_t i = dice.from(1, shape.most_requests); i > 0; --i) {
@@ -169,7 +178,8 @@ Answer echo_answer(const World& world, const Request& request, const TokenTable&
   Answer answer;
   for (uint32_t drawn = 0;; ++drawn) {
     const DrawPosition where{prompt_tokens + drawn, request.choice};
-    const TokenId token = sample_token(model.logits(), request.sampling, where, {static_cast<std::byte*>(aligned), space});
+    const TokenId token =
+        sample_token(model.logits(), request.sampling, where, {static_cast<std::byte*>(aligned), space});
     model.put(token);
     ++answer.num_tokens;
     const bool is_eos = !request.ignore_eos && std::ranges::count(world.options.eos_tokens, token) > 0;
@@ -201,11 +211,14 @@ WorldResult run_world(const World& world, Executor& executor, EchoExecutor* echo
   WorldResult result;
   Engine engine(world.options, executor, pool, &table, Clock::manual(&clock_ns));
   std::vector<Reader> readers(world.requests.size());
-  const auto fault = [&](size_t index, const std::string& what) { result.fault = fmt::format("request {}: {}", index, what); };
+  const auto fault = [&](size_t index, const std::string& what) {
+    result.fault = fmt::format("request {}: {}", index, what);
+  };
   const uint64_t bound = step_bound(world);
   bool all_submitted = false;
   for (uint32_t step = 0; !all_submitted || !engine.idle(); ++step) {
-    if (step > bound) return fault(0, fmt::format("not at the end after {} steps\n{}", step, engine.describe())), result;
+    if (step > bound)
+      return fault(0, fmt::format("not at the end after {} steps\n{}", step, engine.describe())), result;
     all_submitted = true;
     for (size_t index = 0; index < readers.size(); ++index) {
       const WorldRequest& asked = world.requests[index];
@@ -219,14 +232,16 @@ WorldResult run_world(const World& world, Executor& executor, EchoExecutor* echo
     }
     if (echo != nullptr && world.fail_one_in > 0 && dice.one_in(world.fail_one_in)) echo->fail_next(dice.from(0, 100));
     engine.step();
-    if (std::string broken = engine.check(); !broken.empty()) return fault(0, fmt::format("after step {}: {}", step, broken)), result;
+    if (std::string broken = engine.check(); !broken.empty())
+      return fault(0, fmt::format("after step {}: {}", step, broken)), result;
     if (echo != nullptr) {
       echo->poison(engine.blank_blocks());
       if (echo->num_bad_reads() > 0) return fault(0, fmt::format("step {} read slots that nobody wrote", step)), result;
     }
     for (size_t index = 0; index < readers.size(); ++index) {
       if (!readers[index].stream || !dice.one_in(world.requests[index].read_one_in)) continue;
-      if (std::string broken = read(world, world.requests[index], readers[index]); !broken.empty()) return fault(index, broken), result;
+      if (std::string broken = read(world, world.requests[index], readers[index]); !broken.empty())
+        return fault(index, broken), result;
     }
   }
   for (size_t index = 0; index < readers.size(); ++index) {
@@ -237,7 +252,8 @@ WorldResult run_world(const World& world, Executor& executor, EchoExecutor* echo
     if (reader.finish) ++result.num_by_finish[static_cast<int>(*reader.finish)];
   }
   result.stats = engine.stats();
-  if (result.stats.blocks_in_use != 0) result.fault = fmt::format("{} blocks are held by nobody", result.stats.blocks_in_use);
+  if (result.stats.blocks_in_use != 0)
+    result.fault = fmt::format("{} blocks are held by nobody", result.stats.blocks_in_use);
   return result;
 }
 
@@ -256,10 +272,11 @@ void WorldTotals::add(const WorldResult& result) {
 
 std::string WorldTotals::describe(double seconds) const {
   return fmt::format(
-      "{} worlds, {} steps ({:.0f}/s), {} rows; {} preemptions, {} tokens from the cache, {} blocks forgotten; ended: {} stop, "
+      "{} worlds, {} steps ({:.0f}/s), {} rows; {} preemptions, {} tokens from the cache, {} blocks forgotten; "
+      "ended: {} stop, "
       "{} length, {} cancelled, {} failed",
-      num_worlds, num_steps, static_cast<double>(num_steps) / seconds, num_rows, num_preemptions, num_cached_tokens, num_blocks_removed,
-      num_stopped, num_at_length, num_cancelled, num_failed);
+      num_worlds, num_steps, static_cast<double>(num_steps) / seconds, num_rows, num_preemptions, num_cached_tokens,
+      num_blocks_removed, num_stopped, num_at_length, num_cancelled, num_failed);
 }
 
 WorldResult run_echo_world(uint64_t seed) {

@@ -1,5 +1,5 @@
-// A world: an engine with a tiny pool and the requests that come to it, all drawn from one seed. And what must come of them:
-// each request's answer is the one it would get alone.
+// A world: an engine with a tiny pool and the requests that come to it, all drawn from one seed. And what must come of
+// them: each request's answer is the one it would get alone.
 #pragma once
 
 #include <cstdint>

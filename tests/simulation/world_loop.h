@@ -1,5 +1,6 @@
-// The command line of the programs that live through worlds: [--worlds N] [--seed S] lives through the worlds S, S + 1, ... S + N - 1
-// and exits with 1 at the first in which something is wrong, with its seed. --worlds 1 --seed S replays one.
+// The command line of the programs that live through worlds: [--worlds N] [--seed S] lives through the worlds S, S +
+// 1, ... S + N - 1 and exits with 1 at the first in which something is wrong, with its seed. --worlds 1 --seed S
+// replays one.
 #pragma once
 
 #include <csignal>
@@ -19,7 +20,8 @@ inline volatile uint64_t current_world_seed = 0;
 // A failed CHECK aborts: the seed must be seen.
 inline void print_world_seed(int) {
   char text[64];
-  const int length = std::snprintf(text, sizeof text, "in world --seed %llu\n", static_cast<unsigned long long>(current_world_seed));
+  const int length =
+      std::snprintf(text, sizeof text, "in world --seed %llu\n", static_cast<unsigned long long>(current_world_seed));
   [[maybe_unused]] const auto written = write(2, text, static_cast<size_t>(length));
 }
 
@@ -52,7 +54,8 @@ int live_through_worlds(int argc, char** argv, Run run) {
     }
     totals.add(result);
     const bool is_last = totals.num_worlds == num_worlds;
-    if (is_last || totals.num_worlds % 100'000 == 0) std::printf("%s\n", totals.describe(clock.now_s() - begin_s).c_str());
+    if (is_last || totals.num_worlds % 100'000 == 0)
+      std::printf("%s\n", totals.describe(clock.now_s() - begin_s).c_str());
   }
   return 0;
 }
