@@ -294,8 +294,7 @@ bool read_option(std::string_view argument, Options& options) {
   if (!read_number(value, number) || number == 0) return false;
   if (name == "threads") {
     options.threads = static_cast<uint32_t>(number);
-  }
-  else if (name == "mib")
+  } else if (name == "mib")
     options.mib = number;
   else
     return false;

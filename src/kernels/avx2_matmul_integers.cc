@@ -119,7 +119,7 @@ void multiply_chunk(const Product& product, const Avx2Panel& panel, uint32_t chu
   const uint32_t first_row = activations.tile_begin(tiles.begin);
   for (uint32_t tile = tiles.begin; tile < tiles.end; ++tile) {
     for (uint32_t i = 0; i < lines_each && line < lines; ++i, ++line) {
-      _mm_prefetch(reinterpret_cast<const char*>(ahead) + line * 64, _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(ahead) + line * 64, _MM_HINT_T1);
     }
     const uint32_t row = activations.tile_begin(tile);
     avx2_multiply_tile(ready, activations.tile_begin(tile + 1) - row, product.values(chunk, tile),

@@ -11,8 +11,7 @@ std::vector<Isa> supported_isas() {
   for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
     if (isa_supported(isa)) {
       isas.push_back(isa);
-    }
-    else
+    } else
       std::printf("SKIPPED %s\n", std::string(isa_name(isa)).c_str());
   }
   return isas;
