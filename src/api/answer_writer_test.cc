@@ -17,10 +17,14 @@ TEST(AnswerWriter, a_whole_chat_is_openais_object) {
   const AnswerWriter writer(AnswerKind::kChat, "1f", 1700000000, "m\"x");
   const AnswerChoice choices[] = {{"he said \"é\"\n\x01\\", "stop"}, {"", "length"}};
   const json whole = json::parse(writer.whole(choices, {10, 7, 4}));
-  EXPECT_EQ(whole, json::parse(R"({"id":"chatcmpl-1f","object":"chat.completion","created":1700000000,"model":"m\"x","choices":[
-    {"index":0,"message":{"role":"assistant","content":"he said \"é\"\n\u0001\\","refusal":null},"logprobs":null,"finish_reason":"stop"},
+  EXPECT_EQ(
+      whole,
+      json::parse(R"({"id":"chatcmpl-1f","object":"chat.completion","created":1700000000,"model":"m\"x","choices":[
+    {"index":0,"message":{"role":"assistant","content":"he said \"é\"\n\u0001\\","refusal":null},)"
+      R"("logprobs":null,"finish_reason":"stop"},
     {"index":1,"message":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":"length"}],
-    "usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,"prompt_tokens_details":{"cached_tokens":4}}})"));
+    "usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,)"
+      R"("prompt_tokens_details":{"cached_tokens":4}}})"));
 }
 
 TEST(AnswerWriter, a_whole_text_is_openais_object) {
@@ -29,25 +33,39 @@ TEST(AnswerWriter, a_whole_text_is_openais_object) {
   EXPECT_EQ(json::parse(writer.whole(choices, {1, 1, 0})),
             json::parse(R"({"id":"cmpl-1f","object":"text_completion","created":5,"model":"m","choices":[
     {"index":0,"text":"text","logprobs":null,"finish_reason":"length"}],
-    "usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0}}})"));
+    "usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,)"
+      R"("prompt_tokens_details":{"cached_tokens":0}}})"));
 }
 
 TEST(AnswerWriter, chunks_of_a_chat_stream) {
   AnswerWriter writer(AnswerKind::kChat, "a", 5, "m");
-  const std::string head = R"({"id":"chatcmpl-a","object":"chat.completion.chunk","created":5,"model":"m","choices":)";
-  EXPECT_EQ(json::parse(writer.role(2)), json::parse(head + R"([{"index":2,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]})"));
-  EXPECT_EQ(json::parse(writer.text(0, "hi\n")), json::parse(head + R"([{"index":0,"delta":{"content":"hi\n"},"logprobs":null,"finish_reason":null}]})"));
-  EXPECT_EQ(json::parse(writer.finish(1, "stop")), json::parse(head + R"([{"index":1,"delta":{},"logprobs":null,"finish_reason":"stop"}]})"));
+  const std::string head =
+      R"({"id":"chatcmpl-a","object":"chat.completion.chunk","created":5,"model":"m","choices":)";
+  EXPECT_EQ(
+      json::parse(writer.role(2)),
+      json::parse(
+          head + R"([{"index":2,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]})"));
+  EXPECT_EQ(json::parse(writer.text(0, "hi\n")),
+            json::parse(head + R"([{"index":0,"delta":{"content":"hi\n"},"logprobs":null,"finish_reason":null}]})"));
+  EXPECT_EQ(json::parse(writer.finish(1, "stop")),
+            json::parse(head + R"([{"index":1,"delta":{},"logprobs":null,"finish_reason":"stop"}]})"));
   writer.announce_usage();
   EXPECT_EQ(json::parse(writer.text(0, "x"))["usage"], json(nullptr));
-  EXPECT_EQ(json::parse(writer.usage({3, 2, 1})), json::parse(head + R"([],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":1}}})"));
+  EXPECT_EQ(
+      json::parse(writer.usage({3, 2, 1})),
+      json::parse(
+          head +
+          R"([],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,)"
+      R"("prompt_tokens_details":{"cached_tokens":1}}})"));
 }
 
 TEST(AnswerWriter, chunks_of_a_text_stream) {
   const AnswerWriter writer(AnswerKind::kText, "a", 5, "m");
   const std::string head = R"({"id":"cmpl-a","object":"text_completion","created":5,"model":"m","choices":)";
-  EXPECT_EQ(json::parse(writer.text(0, "hi")), json::parse(head + R"([{"index":0,"text":"hi","logprobs":null,"finish_reason":null}]})"));
-  EXPECT_EQ(json::parse(writer.finish(0, "length")), json::parse(head + R"([{"index":0,"text":"","logprobs":null,"finish_reason":"length"}]})"));
+  EXPECT_EQ(json::parse(writer.text(0, "hi")),
+            json::parse(head + R"([{"index":0,"text":"hi","logprobs":null,"finish_reason":null}]})"));
+  EXPECT_EQ(json::parse(writer.finish(0, "length")),
+            json::parse(head + R"([{"index":0,"text":"","logprobs":null,"finish_reason":"length"}]})"));
 }
 
 TEST(AnswerWriter, strings_of_every_byte_below_128_come_back) {
@@ -63,11 +81,12 @@ TEST(AnswerWriter, what_is_not_utf8_is_replaced) {
   const std::string fffd = "\xEF\xBF\xBD";
   const auto back = [](const std::string& text) { return json::parse(json_string(text)).get<std::string>(); };
   EXPECT_EQ(back("a\xff\"z"), "a" + fffd + "\"z");
-  EXPECT_EQ(back("\xc0\x80"), fffd + fffd);              // overlong
+  EXPECT_EQ(back("\xc0\x80"), fffd + fffd);             // overlong
   EXPECT_EQ(back("\xed\xa0\x80"), fffd + fffd + fffd);  // a surrogate
   EXPECT_EQ(back("\xf4\x90\x80\x80"), fffd + fffd + fffd + fffd);
-  EXPECT_EQ(back("\xe2\x82"), fffd + fffd);              // cut off
-  for (const std::string good : {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+  EXPECT_EQ(back("\xe2\x82"), fffd + fffd);  // cut off
+  for (const std::string good : {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+                                 "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
     EXPECT_EQ(back(good), good);
   }
 }
@@ -85,8 +104,9 @@ TEST(ApiError, each_kind_has_its_status) {
 }
 
 TEST(ApiError, is_openais_object) {
-  EXPECT_EQ(json::parse(write_error(api_error(invalid_param("n", "'n' is \"x\"")))),
-            json::parse(R"({"error":{"message":"'n' is \"x\"","type":"invalid_request_error","param":"n","code":null}})"));
+  EXPECT_EQ(
+      json::parse(write_error(api_error(invalid_param("n", "'n' is \"x\"")))),
+      json::parse(R"({"error":{"message":"'n' is \"x\"","type":"invalid_request_error","param":"n","code":null}})"));
   const json unknown = json::parse(write_error(api_error(unknown_model(std::string(500, 'x'), "m"))));
   EXPECT_EQ(unknown["error"]["code"], "model_not_found");
   EXPECT_LT(unknown.dump().size(), 300u);

@@ -16,7 +16,9 @@ namespace {
 std::string chat(const std::string& fields) {
   return R"({"model":"m","messages":[{"role":"user","content":"hi"}])" + (fields.empty() ? "" : "," + fields) + "}";
 }
-std::string completion(const std::string& fields) { return R"({"model":"m","prompt":"hi")" + (fields.empty() ? "" : "," + fields) + "}"; }
+std::string completion(const std::string& fields) {
+  return R"({"model":"m","prompt":"hi")" + (fields.empty() ? "" : "," + fields) + "}";
+}
 
 GenerationParams params_of(const std::string& fields) {
   const auto one = parse_chat_request(chat(fields));
@@ -62,7 +64,8 @@ TEST(ParseRequest, nothing_given_is_the_defaults) {
 
 TEST(ParseRequest, null_is_the_default_of_every_parameter) {
   const GenerationParams params = params_of(
-      R"("temperature":null,"top_p":null,"top_k":null,"min_p":null,"seed":null,"max_tokens":null,"stop":null,"ignore_eos":null,)"
+      R"("temperature":null,"top_p":null,"top_k":null,"min_p":null,"seed":null,"max_tokens":null,)"
+      R"("stop":null,"ignore_eos":null,)"
       R"("n":null,"stream":null,"stream_options":null,"user":null,"tools":null,"logprobs":null)");
   EXPECT_EQ(params.sampling.temperature, 1.0);
   EXPECT_FALSE(params.has_seed);
@@ -71,7 +74,8 @@ TEST(ParseRequest, null_is_the_default_of_every_parameter) {
 
 TEST(ParseRequest, every_parameter_arrives) {
   const GenerationParams params = params_of(
-      R"("temperature":0.5,"top_p":0.25,"top_k":40,"min_p":0.125,"seed":-7,"max_tokens":12,"stop":["a","\n\n"],"ignore_eos":true,)"
+      R"("temperature":0.5,"top_p":0.25,"top_k":40,"min_p":0.125,"seed":-7,"max_tokens":12,"stop":["a",)"
+      R"("\n\n"],"ignore_eos":true,)"
       R"("n":3,"stream":true,"stream_options":{"include_usage":true},"user":"someone")");
   EXPECT_EQ(params.sampling.temperature, 0.5);
   EXPECT_EQ(params.sampling.top_p, 0.25);
@@ -111,16 +115,62 @@ TEST(ParseRequest, the_ends_of_every_range_are_inside) {
 
 TEST(ParseRequest, wrong_types_and_ranges_are_refused_by_name) {
   const std::vector<std::pair<std::string, std::string>> wrong = {
-      {"temperature", "-0.1"}, {"temperature", "2.0001"}, {"temperature", "1e30"}, {"temperature", "\"1\""},
-      {"temperature", "true"}, {"temperature", "[1]"}, {"temperature", "{}"}, {"top_p", "0"}, {"top_p", "-1"},
-      {"top_p", "1.1"}, {"top_p", "false"}, {"top_p", "\"a\""}, {"min_p", "-0.1"}, {"min_p", "1.01"}, {"min_p", "true"},
-      {"top_k", "-2"}, {"top_k", "1.0"}, {"top_k", "1.5"}, {"top_k", "2147483648"}, {"top_k", "true"}, {"top_k", "\"5\""},
-      {"seed", "1.5"}, {"seed", "true"}, {"seed", "\"1\""}, {"seed", "9223372036854775808"}, {"seed", "18446744073709551616"},
-      {"seed", "1e3"}, {"max_tokens", "0"}, {"max_tokens", "-1"}, {"max_tokens", "1.0"}, {"max_tokens", "2147483648"},
-      {"max_tokens", "1e30"}, {"max_tokens", "true"}, {"max_tokens", "\"9\""}, {"max_tokens", "[]"},
-      {"stop", "1"}, {"stop", "\"\""}, {"stop", "[\"\"]"}, {"stop", "[1]"}, {"stop", "[null]"}, {"stop", "{}"}, {"stop", "true"},
-      {"ignore_eos", "1"}, {"ignore_eos", "\"true\""}, {"ignore_eos", "0"}, {"n", "0"}, {"n", "-1"}, {"n", "129"}, {"n", "1.0"},
-      {"n", "true"}, {"n", "\"1\""}, {"stream", "1"}, {"stream", "\"true\""}, {"stream", "{}"}, {"user", "1"}, {"user", "[]"},
+      {"temperature", "-0.1"},
+      {"temperature", "2.0001"},
+      {"temperature", "1e30"},
+      {"temperature", "\"1\""},
+      {"temperature", "true"},
+      {"temperature", "[1]"},
+      {"temperature", "{}"},
+      {"top_p", "0"},
+      {"top_p", "-1"},
+      {"top_p", "1.1"},
+      {"top_p", "false"},
+      {"top_p", "\"a\""},
+      {"min_p", "-0.1"},
+      {"min_p", "1.01"},
+      {"min_p", "true"},
+      {"top_k", "-2"},
+      {"top_k", "1.0"},
+      {"top_k", "1.5"},
+      {"top_k", "2147483648"},
+      {"top_k", "true"},
+      {"top_k", "\"5\""},
+      {"seed", "1.5"},
+      {"seed", "true"},
+      {"seed", "\"1\""},
+      {"seed", "9223372036854775808"},
+      {"seed", "18446744073709551616"},
+      {"seed", "1e3"},
+      {"max_tokens", "0"},
+      {"max_tokens", "-1"},
+      {"max_tokens", "1.0"},
+      {"max_tokens", "2147483648"},
+      {"max_tokens", "1e30"},
+      {"max_tokens", "true"},
+      {"max_tokens", "\"9\""},
+      {"max_tokens", "[]"},
+      {"stop", "1"},
+      {"stop", "\"\""},
+      {"stop", "[\"\"]"},
+      {"stop", "[1]"},
+      {"stop", "[null]"},
+      {"stop", "{}"},
+      {"stop", "true"},
+      {"ignore_eos", "1"},
+      {"ignore_eos", "\"true\""},
+      {"ignore_eos", "0"},
+      {"n", "0"},
+      {"n", "-1"},
+      {"n", "129"},
+      {"n", "1.0"},
+      {"n", "true"},
+      {"n", "\"1\""},
+      {"stream", "1"},
+      {"stream", "\"true\""},
+      {"stream", "{}"},
+      {"user", "1"},
+      {"user", "[]"},
       {"stream_options", "{\"include_usage\":true}"},  // without stream
       {"stream_options", "true"}};
   for (const auto& [name, value] : wrong) check_refused("\"" + name + "\":" + value, name);
@@ -135,13 +185,16 @@ TEST(ParseRequest, every_other_name_is_refused_by_name) {
        {"tools", "tool_choice", "response_format", "logprobs", "top_logprobs", "logit_bias", "presence_penalty",
         "frequency_penalty", "echo", "best_of", "suffix", "functions", "audio", "chat_template_kwargs", "metadata"}) {
     check_refused("\"" + name + "\":1", name);
-    EXPECT_NE(parse_chat_request(chat("\"" + name + "\":1")).error().message.find("not supported yet"), std::string::npos) << name;
+    EXPECT_NE(parse_chat_request(chat("\"" + name + "\":1")).error().message.find("not supported yet"),
+              std::string::npos)
+        << name;
   }
   check_refused(R"("temprature":1)", "temprature");
   check_refused(R"("temprature":null)", "temprature");
   check_refused(R"("":1)", "");
   check_refused(R"("Temperature":1)", "Temperature");
-  EXPECT_EQ(parse_completion_request(completion(R"("max_completion_tokens":1)")).error().param, "max_completion_tokens");
+  EXPECT_EQ(parse_completion_request(completion(R"("max_completion_tokens":1)")).error().param,
+            "max_completion_tokens");
   EXPECT_EQ(parse_completion_request(completion(R"("messages":[])")).error().param, "messages");
   EXPECT_EQ(parse_chat_request(chat(R"("prompt":"x")")).error().param, "prompt");
 }
@@ -155,12 +208,40 @@ TEST(ParseRequest, max_completion_tokens_is_chats_other_name_of_max_tokens) {
 
 TEST(ParseRequest, malformed_bodies_are_refused) {
   const std::vector<std::string> bodies = {
-      "", " ", "null", "1", "\"text\"", "[]", "{", "}", "{\"model\"", "{\"model\":}", chat("") + "x", chat("") + chat(""), "{'model':'m'}",
-      "{\"model\":\"m\",}", "{model:1}", chat("\"temperature\":NaN"), chat("\"temperature\":Infinity"), chat("\"temperature\":1e999"),
-      chat("\"temperature\":01"), chat("\"temperature\":.5"), chat("\"temperature\":+1"), chat("\"user\":\"\\ud800\""),
-      chat("\"user\":\"\\udc00x\""), chat("\"user\":\"\xff\""), chat("\"user\":\"\xc0\x80\""), chat("\"user\":\"\xed\xa0\x80\""),
-      chat("\"user\":\"\x01\""), chat("\"user\":\"\\x41\""), chat("\"user\":\"unended"), "\xef\xbb\xbf{", "{\"a\":1/*c*/}",
-      std::string("{\"model\":\"m\0\"}", 13), std::string(5'000'000, '['), std::string(100'000, '{'),
+      "",
+      " ",
+      "null",
+      "1",
+      "\"text\"",
+      "[]",
+      "{",
+      "}",
+      "{\"model\"",
+      "{\"model\":}",
+      chat("") + "x",
+      chat("") + chat(""),
+      "{'model':'m'}",
+      "{\"model\":\"m\",}",
+      "{model:1}",
+      chat("\"temperature\":NaN"),
+      chat("\"temperature\":Infinity"),
+      chat("\"temperature\":1e999"),
+      chat("\"temperature\":01"),
+      chat("\"temperature\":.5"),
+      chat("\"temperature\":+1"),
+      chat("\"user\":\"\\ud800\""),
+      chat("\"user\":\"\\udc00x\""),
+      chat("\"user\":\"\xff\""),
+      chat("\"user\":\"\xc0\x80\""),
+      chat("\"user\":\"\xed\xa0\x80\""),
+      chat("\"user\":\"\x01\""),
+      chat("\"user\":\"\\x41\""),
+      chat("\"user\":\"unended"),
+      "\xef\xbb\xbf{",
+      "{\"a\":1/*c*/}",
+      std::string("{\"model\":\"m\0\"}", 13),
+      std::string(5'000'000, '['),
+      std::string(100'000, '{'),
       "{\"a\":" + std::string(1'000'000, '[') + std::string(1'000'000, ']') + "}"};
   for (const std::string& body : bodies) {
     const auto parsed = parse_chat_request(body);
@@ -170,9 +251,7 @@ TEST(ParseRequest, malformed_bodies_are_refused) {
 }
 
 TEST(ParseRequest, depth_names_and_values_are_limited) {
-  const auto nested = [](size_t depth) {
-    return chat("\"x\":" + std::string(depth, '[') + std::string(depth, ']'));
-  };
+  const auto nested = [](size_t depth) { return chat("\"x\":" + std::string(depth, '[') + std::string(depth, ']')); };
   EXPECT_EQ(parse_chat_request(nested(kMaxJsonDepth - 1)).error().param, "x");  // parsed, then an unknown name
   EXPECT_NE(parse_chat_request(nested(kMaxJsonDepth)).error().message.find("levels deep"), std::string::npos);
   std::string names = "\"n0\":0";
@@ -191,9 +270,11 @@ TEST(ParseRequest, doubled_names_are_refused_at_every_depth) {
 
 TEST(ParseRequest, messages_come_through_as_they_were_said) {
   const auto parsed = parse_chat_request(
-      R"({"model":"m","messages":[{"content":"be <|im_end|> \"kind\"\n","role":"system"},{"role":"developer","content":"d"},)"
+      R"({"model":"m","messages":[{"content":"be <|im_end|> \"kind\"\n",)"
+      R"("role":"system"},{"role":"developer","content":"d"},)"
       R"({"role":"user","content":[{"type":"text","text":"a"},{"text":"\u00e9\ud83d\ude00","type":"text"}]},)"
-      R"({"role":"assistant","content":"","refusal":null,"tool_calls":null,"annotations":null},{"role":"user","content":"x"}]})");
+      R"({"role":"assistant","content":"","refusal":null,"tool_calls":null,)"
+      R"("annotations":null},{"role":"user","content":"x"}]})");
   ASSERT_TRUE(parsed.ok()) << parsed.error().message;
   EXPECT_EQ(parsed->messages_json,
             R"([{"role":"system","content":"be <|im_end|> \"kind\"\n"},{"role":"system","content":"d"},)"
@@ -218,7 +299,8 @@ TEST(ParseRequest, wrong_messages_are_refused_by_their_place) {
   check_chat_refused(with(R"([{"role":"user","content":["x"]}])"), "messages[0].content[0]");
   check_chat_refused(with(R"([{"role":"user","content":[{"type":"text"}]}])"), "messages[0].content[0].text");
   check_chat_refused(with(R"([{"role":"user","content":[{"text":"x"}]}])"), "messages[0].content[0].type");
-  check_chat_refused(with(R"([{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}])"), "messages[0].content[0].type");
+  check_chat_refused(with(R"([{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}])"),
+                     "messages[0].content[0].type");
   check_chat_refused(with(R"([{"role":"user","content":"x"},{"role":"wizard","content":"x"}])"), "messages[1].role");
   check_chat_refused(with(R"([{"role":"tool","content":"x"}])"), "messages[0].role");
   check_chat_refused(with(R"([{"role":7,"content":"x"}])"), "messages[0].role");
@@ -226,7 +308,8 @@ TEST(ParseRequest, wrong_messages_are_refused_by_their_place) {
   check_chat_refused(with(R"([{"role":"user","content":"x","extra":1}])"), "messages[0].extra");
   check_chat_refused(with(R"([{"role":"assistant","content":"x","tool_calls":[]}])"), "messages[0].tool_calls");
   for (const char* model : {"", R"("model":null,)"}) {  // the one that is served
-    const auto parsed = parse_chat_request(fmt::format(R"({{{}"messages":[{{"role":"user","content":"x"}}]}})", model));
+    const auto parsed =
+        parse_chat_request(fmt::format(R"({{{}"messages":[{{"role":"user","content":"x"}}]}})", model));
     ASSERT_TRUE(parsed.ok()) << parsed.error().message;
     EXPECT_FALSE(parsed->model.has_value());
   }
@@ -247,9 +330,10 @@ TEST(ParseRequest, prompts_of_all_four_shapes) {
 }
 
 TEST(ParseRequest, prompts_of_other_shapes_are_refused) {
-  for (const std::string prompt : {"null", "1", "true", "{}", "[]", "[[]]", "[null]", "[true]", "[1,\"a\"]", "[\"a\",1]", "[[1],\"a\"]",
-                                   "[\"a\",[1]]", "[1,[2]]", "[[1],2]", "[1.0]", "[1.5]", "[-1]", "[4294967296]", "[[1,true]]", "[[[1]]]",
-                                   "[1e30]", "[{}]", "[[\"a\"]]"}) {
+  for (const std::string prompt : {"null",       "1",       "true",      "{}",        "[]",          "[[]]",
+                                   "[null]",     "[true]",  "[1,\"a\"]", "[\"a\",1]", "[[1],\"a\"]", "[\"a\",[1]]",
+                                   "[1,[2]]",    "[[1],2]", "[1.0]",     "[1.5]",     "[-1]",        "[4294967296]",
+                                   "[[1,true]]", "[[[1]]]", "[1e30]",    "[{}]",      "[[\"a\"]]"}) {
     const auto parsed = parse_completion_request(R"({"model":"m","prompt":)" + prompt + "}");
     ASSERT_FALSE(parsed.ok()) << prompt;
     EXPECT_EQ(parsed.error().param, "prompt") << prompt;

@@ -17,7 +17,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A server whose handler answers "<method> <path> <body>" and counts; /events streams, /hold waits until the client is gone.
+// A server whose handler answers "<method> <path> <body>" and counts; /events streams, /hold waits until the client
+// is gone.
 class EchoServer {
  public:
   explicit EchoServer(HttpLimits limits = {}) {
@@ -86,7 +87,8 @@ class EchoServer {
 };
 
 std::string post(const std::string& path, const std::string& body, const std::string& headers = "") {
-  return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + headers + "Content-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + body;
 }
 
 bool ends_with(const std::string& text, const std::string& end) {
@@ -122,7 +124,8 @@ TEST(HttpServer, every_tcp_split_of_a_request_gets_the_same_answer) {
   EchoServer server;
   HttpTestClient client(server.port());
   const std::string plain = post("/split", "0123456789");
-  const std::string chunked = "POST /split HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n";
+  const std::string chunked =
+      "POST /split HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n";
   for (const std::string& request : {plain, chunked}) {
     for (size_t at = 1; at < request.size(); ++at) {
       ASSERT_TRUE(client.send(request.substr(0, at)));
@@ -192,7 +195,9 @@ TEST(HttpServer, a_client_that_goes_on_sending_a_refused_body_still_reads_the_re
 TEST(HttpServer, content_length_beside_transfer_encoding_is_refused_and_the_connection_closed) {
   EchoServer server;
   HttpTestClient client(server.port());
-  client.send("POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n");
+  client.send(
+      "POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled "
+      "HTTP/1.1\r\n\r\n");
   const std::string answer = client.take_all();
   EXPECT_EQ(answer.substr(0, 12), "HTTP/1.1 400");
   EXPECT_EQ(answer.find("smuggled"), std::string::npos);
@@ -223,7 +228,8 @@ TEST(HttpServer, who_dribbles_a_header_or_a_body_is_cut_off_and_holds_up_nobody)
   std::vector<HttpTestClient> dribblers;
   for (int i = 0; i < 40; ++i) {
     dribblers.emplace_back(server.port());
-    dribblers.back().send(i % 2 == 0 ? "GET /never HTTP/1.1\r\nX: " : "POST /never HTTP/1.1\r\nContent-Length: 100\r\n\r\nb");
+    dribblers.back().send(i % 2 == 0 ? "GET /never HTTP/1.1\r\nX: "
+                                     : "POST /never HTTP/1.1\r\nContent-Length: 100\r\n\r\nb");
   }
   HttpTestClient honest(server.port());
   honest.send(post("/quick", "1"));

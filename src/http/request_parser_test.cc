@@ -37,7 +37,8 @@ Parsed parse(const std::string& bytes, size_t piece = 1 << 20, HttpLimits limits
 }
 
 TEST(RequestParser, reads_method_path_query_headers_and_body) {
-  const Parsed parsed = parse("POST /v1/chat%20x?a=b HTTP/1.1\r\nHost: h\r\nX-Thing:  two \r\nContent-Length: 4\r\n\r\nbody");
+  const Parsed parsed =
+      parse("POST /v1/chat%20x?a=b HTTP/1.1\r\nHost: h\r\nX-Thing:  two \r\nContent-Length: 4\r\n\r\nbody");
   ASSERT_TRUE(parsed.done);
   EXPECT_EQ(parsed.request.method, "POST");
   EXPECT_EQ(parsed.request.path, "/v1/chat x");
@@ -49,7 +50,8 @@ TEST(RequestParser, reads_method_path_query_headers_and_body) {
 
 TEST(RequestParser, a_body_is_the_same_however_it_is_cut) {
   const std::string chunked =
-      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;x=y\r\n,\r\n6\r\n world\r\n0\r\nTrailer: t\r\n\r\n";
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;x=y\r\n,\r\n6\r\n world\r\n0\r\nTrailer: "
+      "t\r\n\r\n";
   const std::string plain = "POST / HTTP/1.1\r\nContent-Length: 12\r\n\r\nhello, world";
   for (size_t piece = 1; piece < 70; ++piece) {
     const Parsed one = parse(chunked, piece);
@@ -106,7 +108,8 @@ TEST(RequestParser, an_announced_body_is_refused_before_it_is_read_and_reserves_
   limits.body_bytes = 100;
   EXPECT_EQ(parse("POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n", 1, limits).refusal->status, 413);
   EXPECT_FALSE(parse("POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n", 1, limits).refusal);
-  const std::string chunks = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n33\r\n" + std::string(0x33, 'a') + "\r\n33\r\n";
+  const std::string chunks =
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n33\r\n" + std::string(0x33, 'a') + "\r\n33\r\n";
   EXPECT_EQ(parse(chunks, 7, limits).refusal->status, 413);
   RequestParser parser{HttpLimits{}};
   ASSERT_FALSE(parser.take_header("POST / HTTP/1.1\r\nContent-Length: 8000000\r\n\r\n"));

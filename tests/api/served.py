@@ -33,7 +33,9 @@ class Served:
         if not found:
             self.process.wait()
             self.log.seek(0)
-            raise RuntimeError(f"{command} said {facts!r}, then ended with {self.process.returncode}: {self.log.read().decode()}")
+            raise RuntimeError(
+                f"{command} said {facts!r}, then ended with {self.process.returncode}: {self.log.read().decode()}"
+            )
         self.address = found.group(1)
 
     def terminate(self):

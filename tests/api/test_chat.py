@@ -4,7 +4,9 @@ QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 
 
 def chat(client, messages=QUESTION, **fields):
-    return client.chat.completions.create(model="model", messages=messages, **{"temperature": 0, "max_tokens": 24, **fields})
+    return client.chat.completions.create(
+        model="model", messages=messages, **{"temperature": 0, "max_tokens": 24, **fields}
+    )
 
 
 def text_of(answer, index=0):
@@ -42,8 +44,12 @@ def test_parts_are_the_text_they_hold(client):
 
 def test_earlier_turns_and_the_system_count(client):
     plain = chat(client)
-    talk = [{"role": "system", "content": "You speak of cats only."}, *QUESTION,
-            {"role": "assistant", "content": "Cats!"}, {"role": "user", "content": "And dogs?"}]
+    talk = [
+        {"role": "system", "content": "You speak of cats only."},
+        *QUESTION,
+        {"role": "assistant", "content": "Cats!"},
+        {"role": "user", "content": "And dogs?"},
+    ]
     longer = chat(client, talk)
     assert longer.usage.prompt_tokens > plain.usage.prompt_tokens
     developer = [{**message, "role": "developer"} if message["role"] == "system" else message for message in talk]
@@ -70,11 +76,11 @@ def test_ignore_eos_goes_on(client):
 def test_stop_cuts_before_the_string(client):
     full = text_of(chat(client))
     for length in (1, 3, 6):
-        stop = full[8:8 + length]
+        stop = full[8 : 8 + length]
         answer = chat(client, stop=[stop, "never said by anyone"])
-        assert text_of(answer) == full[:full.index(stop)]
+        assert text_of(answer) == full[: full.index(stop)]
         assert answer.choices[0].finish_reason == "stop"
-    assert text_of(chat(client, stop=full[8:12])) == full[:full.index(full[8:12])]
+    assert text_of(chat(client, stop=full[8:12])) == full[: full.index(full[8:12])]
     assert text_of(chat(client, stop=[])) == full
 
 
@@ -88,7 +94,9 @@ def test_n_gives_choices_that_differ_and_a_seed_gives_them_again(client):
     assert len(set(first)) > 1
     assert texts(seed=11) == first
     assert texts(seed=12) != first
-    assert text_of(chat(client, temperature=1.0, max_tokens=16, seed=11)) == first[0]  # a choice is what it would be alone
+    assert (
+        text_of(chat(client, temperature=1.0, max_tokens=16, seed=11)) == first[0]
+    )  # a choice is what it would be alone
     usage = chat(client, n=3, max_tokens=4, extra_body={"ignore_eos": True}).usage
     assert usage.completion_tokens == 12 and usage.prompt_tokens == chat(client, max_tokens=1).usage.prompt_tokens
 
@@ -141,15 +149,18 @@ def test_a_stream_of_choices_with_usage(client):
     texts, finishes, usage = streamed(client, stream_options={"include_usage": True}, **fields)
     assert [texts[index] for index in range(3)] == [text_of(whole, index) for index in range(3)]
     assert [finishes[index] for index in range(3)] == [choice.finish_reason for choice in whole.choices]
-    assert (usage.prompt_tokens, usage.completion_tokens) == (whole.usage.prompt_tokens, whole.usage.completion_tokens)
+    assert (usage.prompt_tokens, usage.completion_tokens) == (
+        whole.usage.prompt_tokens,
+        whole.usage.completion_tokens,
+    )
 
 
 def test_a_stop_string_never_leaks_into_a_stream(client):
     full = text_of(chat(client))
     for begin in range(1, min(len(full) - 4, 20), 3):
-        stop = full[begin:begin + 4]
+        stop = full[begin : begin + 4]
         texts, finishes, _ = streamed(client, stop=stop)
-        assert (texts[0], finishes[0]) == (full[:full.index(stop)], "stop")
+        assert (texts[0], finishes[0]) == (full[: full.index(stop)], "stop")
     texts, _, _ = streamed(client, stop=full[-3:] + "~never~")  # held back to the end, then given
     assert texts[0] == full
 

@@ -18,20 +18,48 @@ def refused(client, kind=openai.BadRequestError, **fields):
     return body
 
 
-@pytest.mark.parametrize("fields", [
-    {"temperature": 9}, {"temperature": -1}, {"temperature": "hot"}, {"temperature": True}, {"top_p": 0}, {"top_p": 2},
-    {"n": 0}, {"n": 1000}, {"n": 1.5}, {"max_tokens": 0}, {"max_tokens": 2.5}, {"max_tokens": True}, {"seed": "x"}, {"stop": ""},
-    {"stop": ["x"] * 17}, {"tools": [{"type": "function"}]}, {"tool_choice": "auto"}, {"response_format": {"type": "json_object"}},
-    {"logprobs": True}, {"top_logprobs": 2}, {"logit_bias": {"5": 1}}, {"presence_penalty": 1}, {"frequency_penalty": 1},
-    {"messages": []}, {"stream_options": {"include_usage": True}},
-], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"temperature": 9},
+        {"temperature": -1},
+        {"temperature": "hot"},
+        {"temperature": True},
+        {"top_p": 0},
+        {"top_p": 2},
+        {"n": 0},
+        {"n": 1000},
+        {"n": 1.5},
+        {"max_tokens": 0},
+        {"max_tokens": 2.5},
+        {"max_tokens": True},
+        {"seed": "x"},
+        {"stop": ""},
+        {"stop": ["x"] * 17},
+        {"tools": [{"type": "function"}]},
+        {"tool_choice": "auto"},
+        {"response_format": {"type": "json_object"}},
+        {"logprobs": True},
+        {"top_logprobs": 2},
+        {"logit_bias": {"5": 1}},
+        {"presence_penalty": 1},
+        {"frequency_penalty": 1},
+        {"messages": []},
+        {"stream_options": {"include_usage": True}},
+    ],
+    ids=str,
+)
 def test_what_is_wrong_or_not_there_yet_is_refused_by_name(client, fields):
     body = refused(client, **fields)
     assert body["param"] == next(iter(fields)) and body["type"] == "invalid_request_error"
     assert next(iter(fields)) in body["message"]
 
 
-@pytest.mark.parametrize("fields", [{"top_k": -2}, {"top_k": 1.5}, {"min_p": 2}, {"ignore_eos": 1}, {"temprature": 1}, {"best": None}], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [{"top_k": -2}, {"top_k": 1.5}, {"min_p": 2}, {"ignore_eos": 1}, {"temprature": 1}, {"best": None}],
+    ids=str,
+)
 def test_the_same_for_names_the_client_does_not_know(client, fields):
     assert refused(client, extra_body=fields)["param"] == next(iter(fields))
 

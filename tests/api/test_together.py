@@ -34,7 +34,9 @@ async def ask(client, number, sampled):
 @pytest.mark.parametrize("sampled", [False, True], ids=["greedy", "seeded"])
 def test_fifty_together_are_each_as_alone(server, sampled):
     async def both():
-        async with openai.AsyncOpenAI(base_url=server.address + "/v1", api_key="none", max_retries=0, timeout=600) as client:
+        async with openai.AsyncOpenAI(
+            base_url=server.address + "/v1", api_key="none", max_retries=0, timeout=600
+        ) as client:
             together = await asyncio.gather(*(ask(client, number, sampled) for number in range(50)))
             alone = [await ask(client, number, sampled) for number in range(50)]
             return together, alone

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`slipstream` as a person types it: what it says, where, and with which exit status.
 
-    python3 tests/command_line/command_line_test.py PROGRAM DATA_FOLDER
+python3 tests/command_line/command_line_test.py PROGRAM DATA_FOLDER
 """
 
 import json
@@ -67,7 +67,13 @@ class CommandLine(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         lines = done.stderr.splitlines()
         self.assertTrue(all(line.startswith("slipstream: ") for line in lines), done.stderr)
-        for name in ["--foo: no such option", "--port: ", "--cache-dir: not yet", "--threads: ", "--api-key, --no-auth: "]:
+        for name in [
+            "--foo: no such option",
+            "--port: ",
+            "--cache-dir: not yet",
+            "--threads: ",
+            "--api-key, --no-auth: ",
+        ]:
             self.assertEqual(sum(line.startswith(f"slipstream: {name}") for line in lines), 1, name)
 
     def test_an_option_without_its_value_is_named(self):
@@ -128,9 +134,12 @@ class Serving(unittest.TestCase):
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
         steps = re.findall(
-            r"debug step (\d+)  rows (\d+) = (\d+) seqs \+ (\d+) prompt  kv (\d+)/(\d+)  wait 0  [\d.]+ ms  out 1\n", errors
+            r"debug step (\d+)  rows (\d+) = (\d+) seqs \+ (\d+) prompt  kv (\d+)/(\d+)  wait 0  [\d.]+ ms  out 1\n",
+            errors,
         )
-        self.assertEqual([row[:4] for row in steps], [("1", "3", "0", "3"), ("2", "1", "1", "0"), ("3", "1", "1", "0")])
+        self.assertEqual(
+            [row[:4] for row in steps], [("1", "3", "0", "3"), ("2", "1", "1", "0"), ("3", "1", "1", "0")]
+        )
 
     def test_a_port_that_is_taken_is_one_line_and_1(self):
         with socket.socket() as taken:

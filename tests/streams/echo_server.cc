@@ -41,7 +41,8 @@ Tokenizer byte_tokenizer() {
 
 ChatTemplate chat_template(const Tokenizer& tokenizer) {
   Result<ChatTemplate> made = ChatTemplate::make(
-      "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+      "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor "
+      "%}"
       "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
       {.bos_token = "", .eos_token = "<|im_end|>", .control_tokens = tokenizer.control_tokens()});
   CHECK(made.ok(), "{}", made.error().message);
@@ -119,8 +120,8 @@ EchoServer::~EchoServer() {
 
 void EchoServer::join() { engine_thread_.join(); }
 
-EchoServer::Expected EchoServer::echo_answer(std::vector<TokenId> prompt, uint32_t max_tokens, const std::string& stop,
-                                             bool ignore_eos) const {
+EchoServer::Expected EchoServer::echo_answer(std::vector<TokenId> prompt, uint32_t max_tokens,
+                                             const std::string& stop, bool ignore_eos) const {
   EchoModel model(kVocabSize);
   for (const TokenId token : prompt) model.put(token);
   Expected expected;
@@ -149,7 +150,8 @@ EchoServer::Expected EchoServer::echo_answer(std::vector<TokenId> prompt, uint32
 // ---- clients ----
 
 std::string post(const std::string& path, const std::string& body, const std::string& headers) {
-  return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + headers + "Content-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + body;
 }
 
 std::string completion_body(const std::vector<TokenId>& prompt, const std::string& fields) {

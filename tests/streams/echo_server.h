@@ -1,5 +1,5 @@
-// A real Server and Engine over real sockets, whose model is the EchoExecutor with a vocabulary of all bytes: what an answer must
-// be can be said without it (echo_answer). The engine's steps can be held and let go one by one.
+// A real Server and Engine over real sockets, whose model is the EchoExecutor with a vocabulary of all bytes: what an
+// answer must be can be said without it (echo_answer). The engine's steps can be held and let go one by one.
 #pragma once
 
 #include <atomic>
@@ -32,15 +32,15 @@ class GatedExecutor final : public Executor {
   uint32_t max_slices() const override { return echo_.max_slices(); }
 
   // Any thread.
-  void hold();                  // no further step ends ...
-  void allow(uint64_t steps);   // ... but so many
-  void open();                  // all may
+  void hold();                 // no further step ends ...
+  void allow(uint64_t steps);  // ... but so many
+  void open();                 // all may
   void fail_next() { fail_ = true; }
 
  private:
   EchoExecutor echo_;  // engine thread
   std::atomic<bool> fail_{false};
-  std::mutex mutex_;   // guards what follows
+  std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   bool open_ = true;
   uint64_t allowed_ = 0;
@@ -71,7 +71,8 @@ class EchoServer {
     std::string finish_reason;
     uint32_t num_tokens = 0;
   };
-  Expected echo_answer(std::vector<TokenId> prompt, uint32_t max_tokens, const std::string& stop = "", bool ignore_eos = true) const;
+  Expected echo_answer(std::vector<TokenId> prompt, uint32_t max_tokens, const std::string& stop = "",
+                       bool ignore_eos = true) const;
 
  private:
   const EchoServerOptions options_;
@@ -92,8 +93,8 @@ std::string completion_body(const std::vector<TokenId>& prompt, const std::strin
 int status_of(const std::string& response);
 std::string body_of(const std::string& response);  // chunks joined
 
-// The events of a stream, checked: each is an object or [DONE], which comes last; id and created stay the same; a role comes first
-// and once for each choice. Faults say what was wrong.
+// The events of a stream, checked: each is an object or [DONE], which comes last; id and created stay the same; a
+// role comes first and once for each choice. Faults say what was wrong.
 struct StreamedChoice {
   std::string text;
   std::string finish_reason;
@@ -101,8 +102,8 @@ struct StreamedChoice {
 };
 struct Streamed {
   std::vector<StreamedChoice> choices;
-  std::string fault;       // empty: none
-  std::string error_type;  // of an error event
+  std::string fault;                                                       // empty: none
+  std::string error_type;                                                  // of an error event
   int64_t prompt_tokens = -1, completion_tokens = -1, cached_tokens = -1;  // of a usage chunk
   bool done = false;
 };

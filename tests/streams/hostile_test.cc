@@ -1,4 +1,5 @@
-// Clients that mean no good, against the whole server: each gets its 4xx or is cut off, and an honest one beside is served.
+// Clients that mean no good, against the whole server: each gets its 4xx or is cut off, and an honest one beside is
+// served.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -22,7 +23,9 @@ std::string ask(EchoServer& server, const std::string& bytes) {
 }
 
 void check_honest(EchoServer& server) {
-  const std::string answer = ask(server, post("/v1/completions", completion_body({1, 2, 3}, R"("temperature":0,"ignore_eos":true,"max_tokens":8)")));
+  const std::string answer =
+      ask(server,
+          post("/v1/completions", completion_body({1, 2, 3}, R"("temperature":0,"ignore_eos":true,"max_tokens":8)")));
   ASSERT_EQ(status_of(answer), 200);
   EXPECT_EQ(json::parse(body_of(answer))["choices"][0]["text"], server.echo_answer({1, 2, 3}, 8).text);
 }
@@ -39,7 +42,9 @@ void check_refused(const std::string& answer, const std::string& what) {
 
 TEST(Hostile, every_tcp_split_of_a_chat_gets_the_same_answer) {
   EchoServer server;
-  const std::string request = post("/v1/chat/completions", R"({"model":"echo","messages":[{"role":"user","content":"é"}],"temperature":0,"max_tokens":4})");
+  const std::string request =
+      post("/v1/chat/completions",
+           R"({"model":"echo","messages":[{"role":"user","content":"é"}],"temperature":0,"max_tokens":4})");
   HttpTestClient client(server.port());
   client.send(request);
   const json expected = json::parse(body_of(client.take_response()))["choices"];
@@ -56,7 +61,9 @@ TEST(Hostile, every_tcp_split_of_a_chat_gets_the_same_answer) {
 TEST(Hostile, what_http_refuses_is_openais_object_too) {
   EchoServer server;
   check_refused(ask(server, "POST /v1/completions HTTP/1.1\r\nContent-Length: 999000000000\r\n\r\n"), "huge");
-  check_refused(ask(server, "POST /v1/completions HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}"), "smuggled");
+  check_refused(
+      ask(server, "POST /v1/completions HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}"),
+      "smuggled");
   check_refused(ask(server, "POST /v1/completions HTTP/1.1\r\nContent-Length: x\r\n\r\n{}"), "length");
   check_refused(ask(server, "BREW /pot HTTP/1.1\r\n\r\n"), "method");
   check_refused(ask(server, "GET / HTTP/9.9\r\n\r\n"), "version");
@@ -68,12 +75,28 @@ TEST(Hostile, what_http_refuses_is_openais_object_too) {
 TEST(Hostile, malformed_bodies_are_400) {
   EchoServer server;
   HttpTestClient client(server.port());
-  const std::vector<std::string> bodies = {
-      "", "{", "null", "[]", "\"x\"", "{\"model\":\"echo\"", std::string(100'000, '['), "{\"a\":" + std::string(2'000'000, '['), "\xff\xfe",
-      R"({"model":"echo","prompt":"\ud800"})", R"({"model":"echo","prompt":"x","prompt":"y"})", R"({"model":"echo","prompt":"x","temperature":NaN})",
-      R"({"model":"echo","prompt":"x","temperature":1e30})", R"({"model":"echo","prompt":"x","max_tokens":1e999})", "{\"model\":\"echo\",\"prompt\":\"\xed\xa0\x80\"}",
-      R"({"model":"echo","prompt":[258]})", R"({"model":"echo","prompt":[4294967295]})", R"({"model":"echo","prompt":[-1]})", R"({"model":"echo","prompt":""})",
-      R"({"model":"echo","prompt":[[]]})", R"({"model":"echo","prompt":"x","n":129})", R"({"model":"echo","prompt":"x","\u0000":1})"};
+  const std::vector<std::string> bodies = {"",
+                                           "{",
+                                           "null",
+                                           "[]",
+                                           "\"x\"",
+                                           "{\"model\":\"echo\"",
+                                           std::string(100'000, '['),
+                                           "{\"a\":" + std::string(2'000'000, '['),
+                                           "\xff\xfe",
+                                           R"({"model":"echo","prompt":"\ud800"})",
+                                           R"({"model":"echo","prompt":"x","prompt":"y"})",
+                                           R"({"model":"echo","prompt":"x","temperature":NaN})",
+                                           R"({"model":"echo","prompt":"x","temperature":1e30})",
+                                           R"({"model":"echo","prompt":"x","max_tokens":1e999})",
+                                           "{\"model\":\"echo\",\"prompt\":\"\xed\xa0\x80\"}",
+                                           R"({"model":"echo","prompt":[258]})",
+                                           R"({"model":"echo","prompt":[4294967295]})",
+                                           R"({"model":"echo","prompt":[-1]})",
+                                           R"({"model":"echo","prompt":""})",
+                                           R"({"model":"echo","prompt":[[]]})",
+                                           R"({"model":"echo","prompt":"x","n":129})",
+                                           R"({"model":"echo","prompt":"x","\u0000":1})"};
   for (const std::string& body : bodies) {
     client.send(post("/v1/completions", body));
     const std::string answer = client.take_response();  // on one connection: a refused body ends nothing
@@ -90,9 +113,17 @@ TEST(Hostile, mutated_requests_are_answered_or_refused_and_never_a_5xx) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 dice(seed);
   const std::string bodies[] = {
-      R"({"model":"echo","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"Once upon a time there was a server that answered whoever came, in words."}]}],"max_tokens":3,"stop":["a","b"],"n":2})",
-      R"({"model":"echo","prompt":["It was a dark and stormy night; the rain fell in torrents on all of them","b"],"max_tokens":3,"temperature":0.5,"top_p":0.5,"top_k":4,"min_p":0.1,"seed":3,"user":"u","stream":true,"stream_options":{"include_usage":true}})"};
-  const std::string pieces[] = {"\"", "{", "}", "[", "]", ",", ":", "null", "true", "-1", "1e9", "0.5", "99999999999999999999", "\\u0000", "\\ud800", "\xc3", "\xff"};
+      R"({"model":"echo","messages":[{"role":"system","content":"s"},{"role":"user",)"
+      R"("content":[{"type":"text",)"
+      R"("text":"Once upon a time there was a server that answered whoever came, in words."}]}],)"
+      R"("max_tokens":3,"stop":["a","b"],"n":2})",
+      R"({"model":"echo",)"
+      R"("prompt":["It was a dark and stormy night; the rain fell in torrents on all of them","b"],)"
+      R"("max_tokens":3,"temperature":0.5,"top_p":0.5,"top_k":4,"min_p":0.1,"seed":3,"user":"u",)"
+      R"("stream":true,"stream_options":{"include_usage":true}})"};
+  const std::string pieces[] = {
+      "\"",      "{",       "}",    "[",   "]", ",", ":", "null", "true", "-1", "1e9", "0.5", "99999999999999999999",
+      "\\u0000", "\\ud800", "\xc3", "\xff"};
   std::map<int, uint32_t> by_status;
   for (int round = 0; round < 300; ++round) {
     const bool chat = dice() % 2 == 0;
@@ -100,10 +131,17 @@ TEST(Hostile, mutated_requests_are_answered_or_refused_and_never_a_5xx) {
     for (uint32_t change = dice() % 3 + 1; change > 0; --change) {
       const size_t at = dice() % body.size();
       switch (dice() % 4) {
-        case 0: body.erase(at, dice() % 8 + 1); break;
-        case 1: body.insert(at, pieces[dice() % std::size(pieces)]); break;
-        case 2: body[at] = static_cast<char>(dice()); break;
-        default: body.insert(at, body.substr(dice() % body.size(), dice() % 20));
+        case 0:
+          body.erase(at, dice() % 8 + 1);
+          break;
+        case 1:
+          body.insert(at, pieces[dice() % std::size(pieces)]);
+          break;
+        case 2:
+          body[at] = static_cast<char>(dice());
+          break;
+        default:
+          body.insert(at, body.substr(dice() % body.size(), dice() % 20));
       }
       if (body.empty()) body.push_back('{');
     }
@@ -127,8 +165,10 @@ TEST(Hostile, who_dribbles_or_never_reads_holds_up_nobody) {
   std::vector<HttpTestClient> rude;
   for (uint32_t i = 0; i < 60; ++i) {
     rude.emplace_back(server.port(), 4096);
-    const std::string kinds[] = {"P", "POST /v1/completions HTTP/1.1\r\nX-Slow: ", "POST /v1/completions HTTP/1.1\r\nContent-Length: 5000000\r\n\r\n{",
-                                 post("/v1/completions", completion_body({i}, R"("ignore_eos":true,"max_tokens":4000,"stream":true)"))};
+    const std::string kinds[] = {
+        "P", "POST /v1/completions HTTP/1.1\r\nX-Slow: ",
+        "POST /v1/completions HTTP/1.1\r\nContent-Length: 5000000\r\n\r\n{",
+        post("/v1/completions", completion_body({i}, R"("ignore_eos":true,"max_tokens":4000,"stream":true)"))};
     rude.back().send(kinds[i % 4]);
   }
   for (int round = 0; round < 10; ++round) {

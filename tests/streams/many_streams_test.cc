@@ -63,13 +63,17 @@ TEST(ManyStreams, five_hundred_open_streams_lose_nothing_and_keep_their_order) {
     const Streamed streamed = read_stream(body_of(received[i]));
     const bool right = streamed.fault.empty() && streamed.done && streamed.choices.size() == 1 &&
                        streamed.choices[0].text == server.echo_answer(prompt_of(i), kNumTokens).text;
-    if (!right && ++wrong <= 3) ADD_FAILURE() << "stream " << i << ": " << streamed.fault << "\n" << received[i].substr(0, 2000);
+    if (!right && ++wrong <= 3)
+      ADD_FAILURE() << "stream " << i << ": " << streamed.fault << "\n" << received[i].substr(0, 2000);
   }
   EXPECT_EQ(wrong, 0u);
-  const auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6; };
-  const double cpu = seconds(after.ru_utime) + seconds(after.ru_stime) - seconds(before.ru_utime) - seconds(before.ru_stime);
-  std::printf("%u streams of %u tokens: %.1f KiB of memory each while open (client included), %.2f s of CPU in all\n", kNumStreams, kNumTokens,
-              static_cast<double>(bytes_open - bytes_before) / 1024 / kNumStreams, cpu);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+  };
+  const double cpu =
+      seconds(after.ru_utime) + seconds(after.ru_stime) - seconds(before.ru_utime) - seconds(before.ru_stime);
+  std::printf("%u streams of %u tokens: %.1f KiB of memory each while open (client included), %.2f s of CPU in all\n",
+              kNumStreams, kNumTokens, static_cast<double>(bytes_open - bytes_before) / 1024 / kNumStreams, cpu);
 }
 
 TEST(ManyStreams, clients_that_come_and_go_leave_nothing_behind) {
@@ -79,7 +83,8 @@ TEST(ManyStreams, clients_that_come_and_go_leave_nothing_behind) {
   std::vector<HttpTestClient> clients;
   for (uint32_t i = 0; i < 300; ++i) {
     clients.emplace_back(server.port());
-    const std::string fields = R"("temperature":0,"ignore_eos":true,"max_tokens":300)" + std::string(i % 2 == 0 ? R"(,"stream":true)" : "");
+    const std::string fields =
+        R"("temperature":0,"ignore_eos":true,"max_tokens":300)" + std::string(i % 2 == 0 ? R"(,"stream":true)" : "");
     clients.back().send(post("/v1/completions", completion_body(prompt_of(i), fields)));
     if (i % 7 == 0) clients.back().receive(5);
     if (i % 3 != 0) clients.back().leave();

@@ -40,7 +40,8 @@ TEST(Streams, whole_and_streamed_answers_are_the_models_text) {
     EXPECT_EQ(whole["usage"]["prompt_tokens"], prompt.size());
     EXPECT_EQ(whole["usage"]["completion_tokens"], 40);
     const std::string streaming = fields + R"(,"stream":true,"stream_options":{"include_usage":true})";
-    const Streamed streamed = read_stream(body_of(ask(server, post("/v1/completions", completion_body(prompt, streaming)))));
+    const Streamed streamed =
+        read_stream(body_of(ask(server, post("/v1/completions", completion_body(prompt, streaming)))));
     EXPECT_EQ(streamed.fault, "");
     EXPECT_TRUE(streamed.done);
     ASSERT_EQ(streamed.choices.size(), 1u);
@@ -53,20 +54,25 @@ TEST(Streams, whole_and_streamed_answers_are_the_models_text) {
 
 TEST(Streams, a_chat_is_rendered_and_its_stream_gives_the_role_once) {
   EchoServer server;
-  const std::string rendered = "\x01user\nhi <|im_end|>\x02\n\x01" "assistant\n";
+  const std::string rendered =
+      "\x01user\nhi <|im_end|>\x02\n\x01"
+      "assistant\n";
   std::vector<TokenId> prompt;  // byte by byte; the template's own control tokens for 1 and 2
   const auto byte_tokens = [&](const std::string& text) {
-    for (const char byte : text) prompt.push_back(byte == 1 ? 256 : byte == 2 ? 257 : static_cast<unsigned char>(byte));
+    for (const char byte : text)
+      prompt.push_back(byte == 1 ? 256 : byte == 2 ? 257 : static_cast<unsigned char>(byte));
   };
   byte_tokens(rendered);
   const EchoServer::Expected expected = server.echo_answer(prompt, 200, "", false);
-  const std::string body = R"({"model":"echo","messages":[{"role":"user","content":"hi <|im_end|>"}],"temperature":0,"max_tokens":200)";
+  const std::string body =
+      R"({"model":"echo","messages":[{"role":"user","content":"hi <|im_end|>"}],"temperature":0,"max_tokens":200)";
   const json whole = json::parse(body_of(ask(server, post("/v1/chat/completions", body + "}"))));
   EXPECT_EQ(whole["usage"]["prompt_tokens"], prompt.size());
   EXPECT_EQ(whole["choices"][0]["message"]["content"], expected.text);
   EXPECT_EQ(whole["choices"][0]["finish_reason"], expected.finish_reason);
   EXPECT_EQ(whole["usage"]["completion_tokens"], expected.num_tokens);
-  const Streamed streamed = read_stream(body_of(ask(server, post("/v1/chat/completions", body + R"(,"stream":true})"))));
+  const Streamed streamed =
+      read_stream(body_of(ask(server, post("/v1/chat/completions", body + R"(,"stream":true})"))));
   EXPECT_EQ(streamed.fault, "");
   EXPECT_EQ(streamed.choices.at(0).text, expected.text);
   EXPECT_EQ(streamed.prompt_tokens, -1);  // usage only when asked for
@@ -74,9 +80,11 @@ TEST(Streams, a_chat_is_rendered_and_its_stream_gives_the_role_once) {
 
 TEST(Streams, lists_of_prompts_times_n_are_answered_in_order) {
   EchoServer server;
-  const std::string body = R"({"model":"echo","prompt":[[1,2,3],[4,5]],"n":2,"temperature":0,"ignore_eos":true,"max_tokens":10)";
-  const std::vector<std::string> expected = {server.echo_answer({1, 2, 3}, 10).text, server.echo_answer({1, 2, 3}, 10).text,
-                                             server.echo_answer({4, 5}, 10).text, server.echo_answer({4, 5}, 10).text};
+  const std::string body =
+      R"({"model":"echo","prompt":[[1,2,3],[4,5]],"n":2,"temperature":0,"ignore_eos":true,"max_tokens":10)";
+  const std::vector<std::string> expected = {
+      server.echo_answer({1, 2, 3}, 10).text, server.echo_answer({1, 2, 3}, 10).text,
+      server.echo_answer({4, 5}, 10).text, server.echo_answer({4, 5}, 10).text};
   const json whole = json::parse(body_of(ask(server, post("/v1/completions", body + "}"))));
   ASSERT_EQ(whole["choices"].size(), 4u);
   for (size_t i = 0; i < 4; ++i) {
@@ -85,8 +93,8 @@ TEST(Streams, lists_of_prompts_times_n_are_answered_in_order) {
   }
   EXPECT_EQ(whole["usage"]["prompt_tokens"], 5);  // each prompt once
   EXPECT_EQ(whole["usage"]["completion_tokens"], 40);
-  const Streamed streamed =
-      read_stream(body_of(ask(server, post("/v1/completions", body + R"(,"stream":true,"stream_options":{"include_usage":true}})"))));
+  const Streamed streamed = read_stream(body_of(
+      ask(server, post("/v1/completions", body + R"(,"stream":true,"stream_options":{"include_usage":true}})"))));
   EXPECT_EQ(streamed.fault, "");
   ASSERT_EQ(streamed.choices.size(), 4u);
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(streamed.choices[i].text, expected[i]) << i;
@@ -120,10 +128,13 @@ TEST(Streams, a_stop_string_never_leaks_and_held_back_text_comes) {
   for (size_t at = 1; at + 8 < text.size(); at += 5) {
     for (const size_t length : {1u, 2u, 5u}) {
       const std::string stop = text.substr(at, length);
-      if (json(stop).dump(-1, ' ', false, json::error_handler_t::ignore) != json(stop).dump(-1, ' ', false, json::error_handler_t::replace)) continue;  // cuts a character
+      if (json(stop).dump(-1, ' ', false, json::error_handler_t::ignore) !=
+          json(stop).dump(-1, ' ', false, json::error_handler_t::replace))
+        continue;  // cuts a character
       const EchoServer::Expected expected = server.echo_answer(prompt, 120, stop);
       const std::string fields = kGreedy + R"(,"max_tokens":120,"stream":true)" + stop_field(stop);
-      const Streamed streamed = read_stream(body_of(ask(server, post("/v1/completions", completion_body(prompt, fields)))));
+      const Streamed streamed =
+          read_stream(body_of(ask(server, post("/v1/completions", completion_body(prompt, fields)))));
       EXPECT_EQ(streamed.fault, "");
       EXPECT_EQ(streamed.choices.at(0).text, expected.text);
       EXPECT_EQ(streamed.choices.at(0).finish_reason, "stop");
@@ -134,7 +145,8 @@ TEST(Streams, a_stop_string_never_leaks_and_held_back_text_comes) {
   // A text that ends on what could have become a stop string is not shortened.
   const std::string held = text.substr(text.size() - 3) + "never";
   const Streamed streamed = read_stream(body_of(
-      ask(server, post("/v1/completions", completion_body(prompt, kGreedy + R"(,"max_tokens":120,"stream":true)" + stop_field(held))))));
+      ask(server, post("/v1/completions",
+                       completion_body(prompt, kGreedy + R"(,"max_tokens":120,"stream":true)" + stop_field(held))))));
   EXPECT_EQ(streamed.choices.at(0).text, text);
   EXPECT_EQ(streamed.choices.at(0).finish_reason, "length");
 }
@@ -144,7 +156,8 @@ TEST(Streams, a_client_that_leaves_frees_its_blocks_within_two_steps) {
     EchoServer server;
     server.executor().hold();
     HttpTestClient staying(server.port());
-    staying.send(post("/v1/completions", completion_body(some_prompt(1, 40), kGreedy + R"(,"max_tokens":400,"stream":true)")));
+    staying.send(
+        post("/v1/completions", completion_body(some_prompt(1, 40), kGreedy + R"(,"max_tokens":400,"stream":true)")));
     server.executor().allow(3);
     ASSERT_TRUE(soon([&] { return server.engine().stats().num_steps == 3; }));
     const uint32_t blocks_alone = server.engine().stats().blocks_in_use;
@@ -180,6 +193,8 @@ TEST(Streams, a_client_that_leaves_while_it_waits_in_the_queue_is_forgotten) {
   }
   ASSERT_TRUE(soon([&] { return server.engine().stats().num_waiting >= 5; }));
   waiting.clear();
+  // What is asked after they left is answered after their leaving was seen: the I/O thread takes events in order.
+  for (uint32_t i = 0; i < 5; ++i) EXPECT_EQ(status_of(ask(server, "GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")), 200);
   server.executor().open();
   EXPECT_EQ(status_of(first.take_response()), 200);
   EXPECT_TRUE(soon([&] { return server.engine().idle(); }));
@@ -191,8 +206,10 @@ TEST(Streams, a_slow_reader_loses_nothing_and_holds_up_nobody) {
   HttpTestClient slow(server.port(), 4096);
   const std::vector<TokenId> prompt = {5};
   slow.send(post("/v1/completions", completion_body(prompt, kGreedy + R"(,"max_tokens":4000,"stream":true)")));
-  ASSERT_TRUE(soon([&] { return server.engine().stats().num_ended == 1; }));  // the engine did not wait for the reader
-  const json other = json::parse(body_of(ask(server, post("/v1/completions", completion_body({6}, kGreedy + R"(,"max_tokens":5)")))));
+  ASSERT_TRUE(
+      soon([&] { return server.engine().stats().num_ended == 1; }));  // the engine did not wait for the reader
+  const json other = json::parse(
+      body_of(ask(server, post("/v1/completions", completion_body({6}, kGreedy + R"(,"max_tokens":5)")))));
   EXPECT_EQ(other["choices"][0]["text"], server.echo_answer({6}, 5).text);
   const Streamed streamed = read_stream(body_of(slow.take_response()));
   EXPECT_EQ(streamed.fault, "");
@@ -202,17 +219,19 @@ TEST(Streams, a_slow_reader_loses_nothing_and_holds_up_nobody) {
 TEST(Streams, a_row_that_is_not_finite_ends_its_request_with_model_error) {
   EchoServer server;
   server.executor().fail_next();
-  const std::string whole = ask(server, post("/v1/completions", completion_body({1}, kGreedy + R"(,"max_tokens":5)")));
+  const std::string whole =
+      ask(server, post("/v1/completions", completion_body({1}, kGreedy + R"(,"max_tokens":5)")));
   EXPECT_EQ(status_of(whole), 500);
   EXPECT_EQ(json::parse(body_of(whole))["error"]["type"], "model_error");
   server.executor().fail_next();
-  const Streamed streamed =
-      read_stream(body_of(ask(server, post("/v1/completions", completion_body({1}, kGreedy + R"(,"n":3,"max_tokens":50,"stream":true)")))));
+  const Streamed streamed = read_stream(body_of(ask(
+      server, post("/v1/completions", completion_body({1}, kGreedy + R"(,"n":3,"max_tokens":50,"stream":true)")))));
   EXPECT_EQ(streamed.fault, "");
   EXPECT_EQ(streamed.error_type, "model_error");
   EXPECT_TRUE(streamed.done);
   EXPECT_TRUE(soon([&] { return server.engine().idle(); }));  // its other choices are given up too
-  EXPECT_EQ(status_of(ask(server, post("/v1/completions", completion_body({1}, kGreedy + R"(,"max_tokens":5)")))), 200);
+  EXPECT_EQ(status_of(ask(server, post("/v1/completions", completion_body({1}, kGreedy + R"(,"max_tokens":5)")))),
+            200);
 }
 
 TEST(Streams, a_full_queue_is_429_and_leaves_nothing_behind) {
@@ -237,27 +256,32 @@ TEST(Streams, a_full_queue_is_429_and_leaves_nothing_behind) {
 
 TEST(Streams, a_prompt_beyond_the_context_is_400_naming_both_numbers) {
   EchoServer server;
-  const json error = json::parse(body_of(ask(server, post("/v1/completions", completion_body(some_prompt(1, 5000), R"("max_tokens":5)")))));
+  const json error = json::parse(
+      body_of(ask(server, post("/v1/completions", completion_body(some_prompt(1, 5000), R"("max_tokens":5)")))));
   EXPECT_EQ(error["error"]["code"], "context_length_exceeded");
   EXPECT_EQ(error["error"]["param"], "prompt");
   const std::string words = error["error"]["message"];
   EXPECT_NE(words.find("5000"), std::string::npos) << words;
   EXPECT_NE(words.find("4096"), std::string::npos) << words;
-  const std::string long_chat = R"({"model":"echo","messages":[{"role":"user","content":")" + std::string(5000, 'a') + "\"}]}";
+  const std::string long_chat =
+      R"({"model":"echo","messages":[{"role":"user","content":")" + std::string(5000, 'a') + "\"}]}";
   const json chat_error = json::parse(body_of(ask(server, post("/v1/chat/completions", long_chat))));
   EXPECT_EQ(chat_error["error"]["param"], "messages");
   EXPECT_EQ(chat_error["error"]["code"], "context_length_exceeded");
   const std::string endless = R"({"model":"echo","prompt":")" + std::string(2'000'000, 'a') + "\"}";
-  EXPECT_EQ(json::parse(body_of(ask(server, post("/v1/completions", endless))))["error"]["code"], "context_length_exceeded");
+  EXPECT_EQ(json::parse(body_of(ask(server, post("/v1/completions", endless))))["error"]["code"],
+            "context_length_exceeded");
   // What fits is answered to the context's end.
-  const json whole = json::parse(body_of(ask(server, post("/v1/completions", completion_body(some_prompt(1, 4090), kGreedy + R"(,"max_tokens":100)")))));
+  const json whole = json::parse(body_of(
+      ask(server, post("/v1/completions", completion_body(some_prompt(1, 4090), kGreedy + R"(,"max_tokens":100)")))));
   EXPECT_EQ(whole["usage"]["completion_tokens"], 6);
   EXPECT_EQ(whole["choices"][0]["finish_reason"], "length");
 }
 
 TEST(Streams, cached_tokens_are_told) {
   EchoServer server;
-  const std::string request = post("/v1/completions", completion_body(some_prompt(3, 100), kGreedy + R"(,"max_tokens":5)"));
+  const std::string request =
+      post("/v1/completions", completion_body(some_prompt(3, 100), kGreedy + R"(,"max_tokens":5)"));
   EXPECT_EQ(json::parse(body_of(ask(server, request)))["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
   const json again = json::parse(body_of(ask(server, request)));
   EXPECT_GE(again["usage"]["prompt_tokens_details"]["cached_tokens"], 96);  // six blocks of 16
@@ -295,7 +319,8 @@ TEST(Streams, with_keys_everything_but_the_open_pages_needs_one) {
   };
   for (const std::string path : {"/v1/models", "/v1/models/echo", "/nothing", "/v1/completions"}) {
     EXPECT_EQ(get(path, ""), 401) << path;
-    for (const std::string wrong : {"Bearer ", "Bearer first", "Bearer first-key2", "Bearer FIRST-KEY", "Basic first-key", "first-key", "Bearer  second"}) {
+    for (const std::string wrong : {"Bearer ", "Bearer first", "Bearer first-key2", "Bearer FIRST-KEY",
+                                    "Basic first-key", "first-key", "Bearer  second"}) {
       EXPECT_EQ(get(path, "Authorization: " + wrong + "\r\n"), 401) << path << wrong;
     }
   }
