@@ -34,7 +34,8 @@ struct ChatTemplateInput {
   std::string tools_json;     // array, or empty
   std::string kwargs_json;    // object of further variables (enable_thinking ...), or empty
   bool add_generation_prompt = true;
-  std::optional<int64_t> unix_time_s;  // what strftime_now says, on UTC's clock; absent: now, on this machine's
+  // What strftime_now says, on UTC's clock; absent: now, on this machine's.
+  std::optional<int64_t> unix_time_s = std::nullopt;
 };
 
 class ChatTemplate {
