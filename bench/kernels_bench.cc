@@ -203,6 +203,8 @@ void run_decode(const Bench& bench, const AttentionShape& shape, const KvPool& k
       shape.head_dim, shape.group, shape.context, bytes / seconds * 1e-9, bytes / seconds * 1e-7 / read, read);
 }
 
+constexpr uint32_t kPromptRows = 64;
+
 void run_prompt(const Bench& bench, const AttentionShape& shape, const KvPool& kv) {
   const uint32_t width = shape.kv_heads * shape.group * shape.head_dim, part = shape.group * shape.head_dim;
   const std::vector<float> q(static_cast<size_t>(width) * shape.context, 0.3f);
@@ -210,21 +212,23 @@ void run_prompt(const Bench& bench, const AttentionShape& shape, const KvPool& k
   const size_t scratch_bytes = round_up(attention_scratch_bytes(shape.group, shape.head_dim, shape.context), 4096);
   AlignedBytes scratch(bench.options.threads * scratch_bytes);
   const AttentionSlice slice{kv.table.data(), 0, shape.context};
-  const double seconds = shortest_seconds(5, [&](int) {
+  // The prompt's last rows for one KV head on each thread: a run of a millisecond or so.
+  const Range last{shape.context - kPromptRows, shape.context};
+  const double seconds = shortest_seconds(30, [&](int) {
     bench.pool.run([&](uint32_t thread) {
-      for (uint32_t item = thread; item < shape.context / 16 * shape.kv_heads; item += bench.options.threads) {
-        const uint32_t head = item % shape.kv_heads, row = item / shape.kv_heads * 16;
-        bench.kernels.attention(kv.view, slice, head, shape.group, {row, row + 16},
-                                {q.data() + head * part, shape.context, part, width},
-                                {out.data() + head * part, shape.context, part, width},
-                                scratch.data() + thread * scratch_bytes);
-      }
+      const uint32_t head = thread % shape.kv_heads;
+      bench.kernels.attention(
+          kv.view, slice, head, shape.group, last, {q.data() + head * part, shape.context, part, width},
+          {out.data() + head * part, shape.context, part, width}, scratch.data() + thread * scratch_bytes);
     });
   });
-  const double operations =
-      2.0 * shape.head_dim * shape.group * shape.kv_heads * shape.context * (shape.context + 1.0);
-  fmt::print("prompt  head_dim {:3} group {} context {}: {:6.3f} TFLOP/s of the triangle ({:3.0f} % of FMA)\n",
-             shape.head_dim, shape.group, shape.context, operations / seconds * 1e-12,
+  double operations = 0;  // of what the rows see, no more
+  for (uint32_t row = last.begin; row < last.end; ++row) {
+    operations += 4.0 * shape.head_dim * shape.group * (row + 1.0);
+  }
+  operations *= bench.options.threads;
+  fmt::print("prompt  head_dim {:3} group {} context {}: {:6.3f} TFLOP/s ({:3.0f} % of FMA)\n", shape.head_dim,
+             shape.group, shape.context, operations / seconds * 1e-12,
              operations / seconds * 1e-10 / bench.fma_tops);
 }
 

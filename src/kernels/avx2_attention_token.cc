@@ -17,8 +17,8 @@ inline __attribute__((always_inline)) __m256 load_kv(const std::byte* from, size
 }
 
 // Asks for the bytes [offset, offset + n) of the K or V that comes later, while the same place of the present one is
-// computed: asking for a whole page at once would keep the present page's loads waiting. Into L2, as in avx2_stream.cc
-// (21 GB/s against 12 on Zen 4).
+// computed: asking for a whole page at once would keep the present page's loads waiting. Into L2, as in
+// avx2_stream.cc (21 GB/s against 12 on Zen 4).
 template <int n>
 inline __attribute__((always_inline)) void prefetch(const std::byte* ahead, size_t offset) {
   UNROLL for (int i = 0; i < n; i += 64) {
