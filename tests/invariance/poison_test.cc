@@ -142,6 +142,16 @@ TEST_P(Poison, a_nan_in_the_middle_of_a_prompt_ends_its_slice_and_leaves_the_oth
   model_->weights.embedding = healthy;
 }
 
+// The last place where a number can break: the logits themselves.
+TEST_P(Poison, a_logit_that_is_not_finite_ends_its_slice) {
+  Arena memory;
+  const PackedMatrix healthy = model_->weights.lm_head;
+  model_->weights.lm_head = spoiled(healthy, 317, kInf, memory);
+  const Step step = decode_with(prompts_[3].back(), 3);
+  model_->weights.lm_head = healthy;
+  EXPECT_EQ(step.finite, std::vector<uint8_t>(8, 0));  // the same row of lm_head for everybody
+}
+
 // Blocks come back from a request that was all NaN; their next owner reads only what it wrote itself.
 TEST_P(Poison, stale_numbers_in_a_block_reach_nobody) {
   const auto expected = all_logits(*model_, pool_, prompts_, setting());
