@@ -1,6 +1,7 @@
 """Rules on the text of the project's files. Each rule is a function: (path, text, code) -> lines of findings."""
 
 import re
+import shutil
 import subprocess
 
 import cpp_text
@@ -14,17 +15,25 @@ CPP_SUFFIXES = {".cc", ".h"}
 
 def project_files(root):
     """Paths of everything that is, or is about to be, in the repository, as text."""
+    names = _names_by_git(root)
+    if names is None:  # a copy of the sources, or a machine without git
+        names = [str(path.relative_to(root)) for path in sorted(root.rglob("*")) if path.is_file()]
+        names = [name for name in names if not re.match(r"(build|rust/target|\.git)/|.*__pycache__/", name)]
+    return {name: text for name in names if (text := _read_text(root / name)) is not None}
+
+
+def _names_by_git(root):
+    """None when git does not know."""
+    if shutil.which("git") is None:
+        return None
     listed = subprocess.run(
         ["git", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         capture_output=True,
         check=False,
     )
-    if listed.returncode == 0:
-        names = [name for name in listed.stdout.decode().split("\0") if name]
-    else:
-        names = [str(path.relative_to(root)) for path in sorted(root.rglob("*")) if path.is_file()]
-        names = [name for name in names if not re.match(r"(build|rust/target|\.git)/", name)]
-    return {name: text for name in names if (text := _read_text(root / name)) is not None}
+    if listed.returncode != 0:
+        return None
+    return [name for name in listed.stdout.decode().split("\0") if name]
 
 
 def _read_text(path):
