@@ -28,14 +28,23 @@ using Json = nlohmann::json;
 struct Family {
   std::string_view model_type;
   std::string_view architecture;
-  bool qk_norm;
   uint32_t default_head_dim;  // 0: hidden_size / num_attention_heads
   uint32_t default_max_positions;
+  bool qk_norm = false;
+  bool qkv_bias = false;         // whatever "attention_bias" says
+  bool experts = false;          // has the fields of a mixture of experts
+  bool window_switch = false;    // "sliding_window" counts only with "use_sliding_window"
 };
 
 constexpr std::array kFamilies = {
-    Family{"llama", "LlamaForCausalLM", false, 0, 2048},
-    Family{"qwen3", "Qwen3ForCausalLM", true, 128, 32768},
+    Family{.model_type = "llama", .architecture = "LlamaForCausalLM", .default_head_dim = 0,
+           .default_max_positions = 2048},
+    Family{.model_type = "qwen2", .architecture = "Qwen2ForCausalLM", .default_head_dim = 0,
+           .default_max_positions = 32768, .qkv_bias = true, .window_switch = true},
+    Family{.model_type = "qwen3", .architecture = "Qwen3ForCausalLM", .default_head_dim = 128,
+           .default_max_positions = 32768, .qk_norm = true, .window_switch = true},
+    Family{.model_type = "qwen3_moe", .architecture = "Qwen3MoeForCausalLM", .default_head_dim = 0,
+           .default_max_positions = 32768, .qk_norm = true, .experts = true, .window_switch = true},
 };
 
 std::string family_names() {
@@ -126,13 +135,13 @@ Status refuse_true(const Fields& fields, std::string_view key, std::string_view 
   return ok_status();
 }
 
-Status refuse_sliding_window(const Fields& fields) {
-  // Qwen3 gives a window and switches it off. Without the switch (Mistral's way) a window is a window.
+Status refuse_sliding_window(const Fields& fields, const Family& family) {
+  // Qwen gives a window and switches it on or, by default, off. Without the switch (Mistral's way) a window is a window.
   const Json* window = fields.find("sliding_window");
   const Json* use = fields.find("use_sliding_window");
   if (use != nullptr && !use->is_boolean())
     return invalid("use_sliding_window is {}, expected true or false", Fields::shown(*use));
-  const bool used = use != nullptr ? use->get<bool>() : window != nullptr;
+  const bool used = use != nullptr ? use->get<bool>() : window != nullptr && !family.window_switch;
   if (used)
     return invalid("sliding-window attention ({}) is not read yet",
                    use != nullptr ? "use_sliding_window is true" : "sliding_window is set");
@@ -146,10 +155,12 @@ Status refuse_sliding_window(const Fields& fields) {
   return ok_status();
 }
 
-Status refuse_unread(const Fields& fields) {
-  RETURN_IF_ERROR(refuse_true(fields, "attention_bias", "biases of the attention's projections are"));
+Status refuse_unread(const Fields& fields, const Family& family) {
+  if (!family.qkv_bias) {
+    RETURN_IF_ERROR(refuse_true(fields, "attention_bias", "biases of the attention's projections are"));
+  }
   RETURN_IF_ERROR(refuse_true(fields, "mlp_bias", "biases of the MLP's projections are"));
-  RETURN_IF_ERROR(refuse_sliding_window(fields));
+  RETURN_IF_ERROR(refuse_sliding_window(fields, family));
   ASSIGN_OR_RETURN(const std::string act, fields.text("hidden_act"));
   if (!act.empty() && act != "silu") return invalid("hidden_act {} is not read, read is 'silu'", in_quotes(act));
   ASSIGN_OR_RETURN(const double rotary, fields.number("partial_rotary_factor", 0, 1, 1.0));
@@ -220,7 +231,7 @@ Status read_rope(const Fields& fields, ModelConfig& config) {
     }
     theta = outer;
   }
-  config.rope_theta = theta.value_or(10000.0);  // transformers' default for both families
+  config.rope_theta = theta.value_or(10000.0);  // transformers' default for all these families
   config.rope_scaling = has_now ? now.scaling : before.scaling;
   return ok_status();
 }
@@ -239,9 +250,8 @@ Result<Quantisation> read_bits_and_group(const Fields& block) {
     return invalid("{} is {}, which is not read yet; read is 'affine'", block.path("mode"), in_quotes(mode));
   constexpr uint32_t kAny = std::numeric_limits<int32_t>::max();
   ASSIGN_OR_RETURN(const uint32_t bits, block.whole("bits", 0, kAny));
-  if (bits == 2 || bits == 3 || bits == 5 || bits == 6)
-    return invalid("{} is {}, which is not read yet; read are: 4, 8", block.path("bits"), bits);
-  if (bits != 4 && bits != 8) return invalid("{} is {}, expected 4 or 8", block.path("bits"), bits);
+  if (bits < 2 || bits > 8 || bits == 7)
+    return invalid("{} is {}, expected 2, 3, 4, 5, 6 or 8", block.path("bits"), bits);
   ASSIGN_OR_RETURN(const uint32_t group, block.whole("group_size", 0, kAny));
   if (group != 32 && group != 64 && group != 128)
     return invalid("{} is {}, expected 32, 64 or 128", block.path("group_size"), group);
@@ -308,6 +318,44 @@ Status add_tokens(const Fields& fields, std::string_view key, uint32_t vocab_siz
   return ok_status();
 }
 
+// ---------------------------------------------------------------- experts
+
+// "mlp_only_layers": [0, 3]
+Result<std::vector<uint32_t>> read_dense_layers(const Fields& fields, uint32_t num_layers) {
+  std::vector<uint32_t> layers;
+  const Json* list = fields.find("mlp_only_layers");
+  if (list == nullptr) return layers;
+  if (!list->is_array()) return invalid("mlp_only_layers is {}, expected a list", Fields::shown(*list));
+  for (const Json& layer : *list) {
+    if (!layer.is_number_unsigned() || layer.get<uint64_t>() >= num_layers) {
+      return invalid("mlp_only_layers has {}, expected numbers of layers below num_hidden_layers {}",
+                     Fields::shown(layer), num_layers);
+    }
+    layers.push_back(static_cast<uint32_t>(layer.get<uint64_t>()));
+  }
+  std::sort(layers.begin(), layers.end());
+  return layers;
+}
+
+// The defaults are those of transformers' Qwen3MoeConfig, where num_experts is also called num_local_experts.
+Status read_experts(const Fields& fields, ModelConfig& config) {
+  const bool local = fields.find("num_local_experts") != nullptr;
+  if (local && fields.find("num_experts") != nullptr) {
+    ASSIGN_OR_RETURN(const uint32_t other, fields.whole("num_local_experts", 1, config_limits::kMaxExperts));
+    ASSIGN_OR_RETURN(const uint32_t experts, fields.whole("num_experts", 1, config_limits::kMaxExperts));
+    if (other != experts) return invalid("num_experts is {}, but num_local_experts {}", experts, other);
+  }
+  ASSIGN_OR_RETURN(config.num_experts,
+                   fields.whole(local ? "num_local_experts" : "num_experts", 1, config_limits::kMaxExperts, 128));
+  ASSIGN_OR_RETURN(config.experts_per_token, fields.whole("num_experts_per_tok", 1, config.num_experts, 8));
+  ASSIGN_OR_RETURN(config.expert_size,
+                   fields.whole("moe_intermediate_size", 1, config_limits::kMaxIntermediate, 768));
+  ASSIGN_OR_RETURN(config.renormalise_experts, fields.flag("norm_topk_prob", false));
+  ASSIGN_OR_RETURN(config.sparse_step, fields.whole("decoder_sparse_step", 1, config_limits::kMaxLayers, 1));
+  ASSIGN_OR_RETURN(config.dense_layers, read_dense_layers(fields, config.num_layers));
+  return ok_status();
+}
+
 // ---------------------------------------------------------------- the whole
 
 Result<const Family*> find_family(const Fields& fields) {
@@ -332,7 +380,8 @@ Result<ModelConfig> config_of(const Json& json) {
   ModelConfig config;
   config.family = family->model_type;
   config.qk_norm = family->qk_norm;
-  RETURN_IF_ERROR(refuse_unread(fields));
+  config.qkv_bias = family->qkv_bias;
+  RETURN_IF_ERROR(refuse_unread(fields, *family));
   ASSIGN_OR_RETURN(config.num_layers, fields.whole("num_hidden_layers", 1, config_limits::kMaxLayers));
   ASSIGN_OR_RETURN(config.hidden_size, fields.whole("hidden_size", 1, config_limits::kMaxHidden));
   ASSIGN_OR_RETURN(config.intermediate_size, fields.whole("intermediate_size", 1, config_limits::kMaxIntermediate));
@@ -355,6 +404,7 @@ Result<ModelConfig> config_of(const Json& json) {
   config.rms_norm_eps = static_cast<float>(eps);
   ASSIGN_OR_RETURN(config.tied_embeddings, fields.flag("tie_word_embeddings", false));
   RETURN_IF_ERROR(read_rope(fields, config));
+  if (family->experts) RETURN_IF_ERROR(read_experts(fields, config));
   RETURN_IF_ERROR(read_quantisation(fields, config));
   RETURN_IF_ERROR(add_tokens(fields, "eos_token_id", config.vocab_size, config.eos_tokens));
   std::vector<TokenId> bos;

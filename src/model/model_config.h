@@ -30,7 +30,7 @@ struct QuantisedPath {
 };
 
 struct ModelConfig {
-  std::string family;              // "llama", "qwen3": for messages
+  std::string family;              // "llama", "qwen2", "qwen3", "qwen3_moe": for messages
   uint32_t num_layers = 0;
   uint32_t hidden_size = 0;
   uint32_t intermediate_size = 0;
@@ -44,6 +44,19 @@ struct ModelConfig {
   RopeScaling rope_scaling;
   bool tied_embeddings = false;    // lm_head is the embedding
   bool qk_norm = false;            // RMSNorm on each head of q and k before rope (Qwen3)
+  bool qkv_bias = false;           // q, k and v have a bias, o has none (Qwen2)
+
+  // Mixture of experts (Qwen3-MoE). A sparse layer has a router and num_experts MLPs of expert_size instead of one MLP
+  // of intermediate_size; each token goes through experts_per_token of them.
+  uint32_t num_experts = 0;        // 0: every layer is dense, and the rest means nothing
+  uint32_t experts_per_token = 0;  // 1 .. num_experts
+  uint32_t expert_size = 0;        // moe_intermediate_size
+  bool renormalise_experts = false;  // the chosen experts' weights are made to add up to 1 (norm_topk_prob)
+  uint32_t sparse_step = 1;          // of the layers 1, 2, 3 ... every n-th is sparse (decoder_sparse_step)
+  std::vector<uint32_t> dense_layers;  // but these (mlp_only_layers); sorted, each below num_layers
+
+  bool is_sparse(uint32_t layer) const;
+  bool has_dense_layer() const;
   std::vector<TokenId> eos_tokens; // config.json and generation_config.json together
   TokenId bos_token = 0;
   bool has_bos_token = false;

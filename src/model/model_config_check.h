@@ -15,6 +15,7 @@ inline constexpr uint32_t kMaxHidden = 1u << 17;
 inline constexpr uint32_t kMaxIntermediate = 1u << 20;
 inline constexpr uint32_t kMaxHeads = 1024;
 inline constexpr uint32_t kMaxHeadDim = 1024;
+inline constexpr uint32_t kMaxExperts = 4096;
 inline constexpr uint32_t kMaxVocab = 1u << 21;
 inline constexpr uint32_t kMaxPositions = 1u << 28;
 inline constexpr double kMaxRopeTheta = 1e12;

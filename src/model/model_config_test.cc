@@ -219,9 +219,15 @@ TEST(ModelConfig, quantisation_is_read_as_mlx_writes_it) {
 
 TEST(ModelConfig, other_quantisation_is_refused_by_name) {
   const auto block = [](const char* json) { return with(llama(), "quantization", Json::parse(json)); };
-  expect_error(read(block(R"({"bits":3,"group_size":64})")),
-               {"quantization.bits is 3, which is not read yet; read are: 4, 8"});
-  expect_error(read(block(R"({"bits":7,"group_size":64})")), {"quantization.bits is 7, expected 4 or 8"});
+  for (const char* bits : {"0", "1", "7", "9", "16"}) {
+    expect_error(read(block(fmt::format(R"({{"bits":{},"group_size":64}})", bits))),
+                 {fmt::format("quantization.bits is {}, expected 2, 3, 4, 5, 6 or 8", bits)});
+  }
+  for (const uint32_t bits : {2u, 3u, 5u, 6u, 8u}) {
+    const auto config = read(block(fmt::format(R"({{"bits":{},"group_size":128}})", bits)));
+    ASSERT_TRUE(config.ok()) << config.error().message;
+    EXPECT_EQ(config->quantised_bits, bits);
+  }
   expect_error(read(block(R"({"bits":"4","group_size":64})")), {"quantization.bits is '4', expected a whole number"});
   expect_error(read(block(R"({"group_size":64})")), {"quantization.bits is missing"});
   expect_error(read(block(R"({"bits":4,"group_size":0})")), {"quantization.group_size is 0, expected 32, 64 or 128"});
