@@ -16,6 +16,7 @@ const Kernels& avx2_kernels() {
       .rope = avx2_rope,
       .swiglu = avx2_swiglu,
       .add = avx2_add,
+      .add_scaled = avx2_add_scaled,
       .store_kv = avx2_store_kv,
       .attention = avx2_attention,
   };

@@ -66,4 +66,13 @@ void avx2_add(float* x, const float* y, uint32_t n) {
   for (; i < n; ++i) x[i] = x[i] + y[i];
 }
 
+void avx2_add_scaled(float* x, const float* y, float weight, uint32_t n) {
+  const __m256 weights = _mm256_set1_ps(weight);
+  uint32_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    _mm256_storeu_ps(x + i, _mm256_fmadd_ps(weights, _mm256_loadu_ps(y + i), _mm256_loadu_ps(x + i)));
+  }
+  for (; i < n; ++i) x[i] = __builtin_fmaf(weight, y[i], x[i]);
+}
+
 }  // namespace slipstream

@@ -54,7 +54,8 @@ struct Kernels {
   Isa isa;
 
   // -- matrix products ---------------------------------------------------------------------------
-  // Bytes of `num_rows` quantised rows. The layout inside is this instruction set's own; 64-byte aligned buffer.
+  // Bytes of `num_rows` quantised rows. The layout inside is this instruction set's own; 64-byte aligned buffer. A
+  // multiple of 64, and at most num_rows * quantised_bytes(1, cols).
   size_t (*quantised_bytes)(uint32_t num_rows, uint32_t cols);
   // Quantises rows [which) of x into `out` (laid out for all x.rows rows). finite[r] = 0 is stored where row r is not
   // finite; finite rows leave their flag alone.
@@ -71,6 +72,7 @@ struct Kernels {
   void (*rope)(float* head, const float* cos, const float* sin, uint32_t head_dim);
   void (*swiglu)(const float* gate, const float* up, uint32_t n, float* out);  // silu(gate) * up
   void (*add)(float* x, const float* y, uint32_t n);                           // x += y (residual, bias)
+  void (*add_scaled)(float* x, const float* y, float weight, uint32_t n);      // x = fma(weight, y, x) (experts)
 
   // -- KV and attention --------------------------------------------------------------------------
   // Stores one token's K and V of one KV head at `position` of the sequence. Returns how many values were clamped to

@@ -331,6 +331,10 @@ void add(float* x, const float* y, uint32_t n) {
   for (uint32_t i = 0; i < n; ++i) x[i] = x[i] + y[i];
 }
 
+void add_scaled(float* x, const float* y, float weight, uint32_t n) {
+  for (uint32_t i = 0; i < n; ++i) x[i] = __builtin_fmaf(weight, y[i], x[i]);
+}
+
 }  // namespace
 
 const Kernels& reference_kernels() {
@@ -343,6 +347,7 @@ const Kernels& reference_kernels() {
       .rope = rope,
       .swiglu = swiglu,
       .add = add,
+      .add_scaled = add_scaled,
       .store_kv = reference_store_kv,
       .attention = reference_attention,
   };

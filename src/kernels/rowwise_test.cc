@@ -41,6 +41,9 @@ TEST(Rowwise, avx2_gives_the_references_bits) {
       reference.add(a.data(), y.data(), n);
       avx2.add(b.data(), y.data(), n);
       expect_same(a, b, "add", n);
+      reference.add_scaled(a.data(), y.data(), 0.37f, n);
+      avx2.add_scaled(b.data(), y.data(), 0.37f, n);
+      expect_same(a, b, "add_scaled", n);
       a = b = x;
       const uint32_t even = n / 2 * 2;
       reference.rope(a.data(), y.data(), y.data() + n / 2, even);

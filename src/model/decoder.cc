@@ -36,7 +36,8 @@ Decoder::Decoder(const ModelConfig& config, const Weights& weights, const Kernel
       pool_(pool),
       quantise_(quantise),
       group_(config.num_heads / config.num_kv_heads),
-      rope_(config) {
+      rope_(config),
+      experts_(config, kernels, work, pool, quantise) {
   const uint32_t max_rows = work.residual.rows;
   places_.resize(max_rows);
   // A slice has at least one row, and one item per KV head and kAttentionRows rows begun.
@@ -54,9 +55,14 @@ void Decoder::forward(const Pass& pass) {
     rotate_and_store(layer, kv, pass);
     attend(kv, pass);
     add_product(layer.o, rows(work_.attended));
-    norm(layer.mlp_norm, reads_quantised(layer.gate) || reads_quantised(layer.up));
-    multiply_gate_up(layer);
-    add_product(layer.down, rows(work_.gate));
+    if (layer.sparse()) {
+      norm(layer.mlp_norm, reads_quantised(layer.router));
+      experts_.forward(layer, num_rows_);
+    } else {
+      norm(layer.mlp_norm, reads_quantised(layer.mlp.gate) || reads_quantised(layer.mlp.up));
+      multiply_gate_up(layer.mlp);
+      add_product(layer.mlp.down, rows(work_.gate));
+    }
   }
 }
 
@@ -140,8 +146,8 @@ void Decoder::multiply_qkv(const LayerWeights& layer) {
   pool_.run([&](uint32_t thread) { multiply(products, input(rows(work_.hidden)), thread); });
 }
 
-// q and k of each head: norm (where the family has it), rotation; then K and V into the row's slot. Divided by rows and
-// KV heads: a KV head's query heads go with it.
+// q, k and v of each head: bias and norm (where the family has them), rotation; then K and V into the row's slot.
+// Divided by rows and KV heads: a KV head's query heads go with it.
 void Decoder::rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass) {
   const uint32_t head_dim = config_.head_dim;
   const uint32_t num_kv_heads = config_.num_kv_heads;
@@ -151,6 +157,9 @@ void Decoder::rotate_and_store(const LayerWeights& layer, const KvView& kv, cons
     for (uint32_t item = mine.begin; item < mine.end; ++item) {
       const uint32_t row = item / num_kv_heads;
       const uint32_t kv_head = item % num_kv_heads;
+      const auto add_bias = [&](float* head, const float* bias, uint32_t index) {
+        if (bias != nullptr) kernels_.add(head, bias + size_t{index} * head_dim, head_dim);
+      };
       const auto prepare = [&](float* head, const float* weight) {
         if (config_.qk_norm && !kernels_.rms_norm(head, weight, config_.rms_norm_eps, head_dim, head)) {
           mark_broken(work_.finite[row]);
@@ -160,10 +169,13 @@ void Decoder::rotate_and_store(const LayerWeights& layer, const KvView& kv, cons
       };
       float* const qkv = work_.qkv.row(row);
       for (uint32_t head = kv_head * group_; head < (kv_head + 1) * group_; ++head) {
+        add_bias(qkv + size_t{head} * head_dim, layer.q_bias, head);
         prepare(qkv + size_t{head} * head_dim, layer.q_norm);
       }
       float* const k = qkv + size_t{config_.num_heads + kv_head} * head_dim;
-      const float* const v = k + size_t{num_kv_heads} * head_dim;
+      float* const v = k + size_t{num_kv_heads} * head_dim;
+      add_bias(k, layer.k_bias, kv_head);
+      add_bias(v, layer.v_bias, kv_head);
       prepare(k, layer.k_norm);
       const RowPlace& place = places_[row];
       num_clamped += kernels_.store_kv(kv, pass.slices[place.slice].attention, kv_head, place.position, k, v);
@@ -216,18 +228,18 @@ void Decoder::add_product(const PackedMatrix& weights, Matrix<float> x) {
 
 // gate = silu(W_gate hidden) * (W_up hidden). A thread has the same columns of both, a few at a time while they are
 // near.
-void Decoder::multiply_gate_up(const LayerWeights& layer) {
+void Decoder::multiply_gate_up(const MlpWeights& mlp) {
   pool_.run([&](uint32_t thread) {
-    const Range mine = split(layer.gate.num_panels(), thread, pool_.num_threads());
+    const Range mine = split(mlp.gate.num_panels(), thread, pool_.num_threads());
     const Matrix<float> gate = rows(work_.gate);
     const Matrix<float> up = rows(work_.up);
     const MatmulInput x = input(rows(work_.hidden));
     for (uint32_t first = mine.begin; first < mine.end; first += kGatePanels) {
       const Range panels{first, std::min(first + kGatePanels, mine.end)};
-      kernels_.matmul(layer.gate, x, panels, gate, work_.thread_scratch(thread));
-      kernels_.matmul(layer.up, x, panels, up, work_.thread_scratch(thread));
+      kernels_.matmul(mlp.gate, x, panels, gate, work_.thread_scratch(thread));
+      kernels_.matmul(mlp.up, x, panels, up, work_.thread_scratch(thread));
       const uint32_t begin = panels.begin * kPanelRows;
-      const uint32_t end = std::min(panels.end * kPanelRows, layer.gate.rows);
+      const uint32_t end = std::min(panels.end * kPanelRows, mlp.gate.rows);
       for (uint32_t row = 0; row < num_rows_; ++row) {
         kernels_.swiglu(gate.row(row) + begin, up.row(row) + begin, end - begin, gate.row(row) + begin);
       }

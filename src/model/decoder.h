@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "model/expert_mlp.h"
 #include "model/kv_storage.h"
 #include "model/model_config.h"
 #include "model/rope.h"
@@ -74,7 +75,7 @@ class Decoder {
   void rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass);
   void attend(const KvView& kv, const Pass& pass);
   void add_product(const PackedMatrix& weights, Matrix<float> x);
-  void multiply_gate_up(const LayerWeights& layer);
+  void multiply_gate_up(const MlpWeights& mlp);
 
   Matrix<float> rows(Matrix<float> whole) const { return {whole.data, num_rows_, whole.cols, whole.stride}; }
   MatmulInput input(Matrix<float> x) const;
@@ -92,6 +93,7 @@ class Decoder {
   const bool quantise_;
   const uint32_t group_;  // query heads per KV head
   const RopeTable rope_;
+  ExpertMlp experts_;
 
   // Owned by the engine thread; of the pass being computed.
   uint32_t num_rows_ = 0;

@@ -136,7 +136,7 @@ Status refuse_true(const Fields& fields, std::string_view key, std::string_view 
 }
 
 Status refuse_sliding_window(const Fields& fields, const Family& family) {
-  // Qwen gives a window and switches it on or, by default, off. Without the switch (Mistral's way) a window is a window.
+  // Qwen gives a window and switches it on or, by default, off. Without a switch (Mistral) a window is a window.
   const Json* window = fields.find("sliding_window");
   const Json* use = fields.find("use_sliding_window");
   if (use != nullptr && !use->is_boolean())

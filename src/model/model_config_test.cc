@@ -164,10 +164,11 @@ TEST(ModelConfig, what_would_change_answers_and_is_not_read_is_refused_by_name) 
   expect_error(read(with(llama(), "layer_types", Json::array({"full_attention", "sliding_attention"}))),
                {"layer_types has 'sliding_attention'"});
   expect_error(read(with(llama(), "partial_rotary_factor", 0.5)), {"partial_rotary_factor is 0.5"});
-  expect_error(read(with(llama(), "model_type", "qwen2")),
-               {"model_type 'qwen2' is not read yet; read are: llama, qwen3"});
+  expect_error(read(with(llama(), "model_type", "qwen2_moe")),
+               {"model_type 'qwen2_moe' is not read yet; read are: llama, qwen2, qwen3, qwen3_moe"});
   expect_error(read(with(llama(), "model_type", "mamba\n")), {"model_type 'mamba\\x0a' is not read yet"});
-  expect_error(read(without(llama(), "model_type")), {"model_type is missing, expected one of: llama, qwen3"});
+  expect_error(read(without(llama(), "model_type")),
+               {"model_type is missing, expected one of: llama, qwen2, qwen3, qwen3_moe"});
   expect_error(read(with(llama(), "architectures", Json::array({"LlamaForSequenceClassification"}))),
                {"LlamaForSequenceClassification", "LlamaForCausalLM"});
 }
@@ -218,7 +219,7 @@ TEST(ModelConfig, quantisation_is_read_as_mlx_writes_it) {
 }
 
 TEST(ModelConfig, other_quantisation_is_refused_by_name) {
-  const auto block = [](const char* json) { return with(llama(), "quantization", Json::parse(json)); };
+  const auto block = [](const std::string& json) { return with(llama(), "quantization", Json::parse(json)); };
   for (const char* bits : {"0", "1", "7", "9", "16"}) {
     expect_error(read(block(fmt::format(R"({{"bits":{},"group_size":64}})", bits))),
                  {fmt::format("quantization.bits is {}, expected 2, 3, 4, 5, 6 or 8", bits)});
@@ -234,8 +235,8 @@ TEST(ModelConfig, other_quantisation_is_refused_by_name) {
   expect_error(read(block(R"({"bits":4})")), {"quantization.group_size is missing"});
   expect_error(read(block(R"({"bits":4,"group_size":32,"mode":"mxfp4"})")),
                {"quantization.mode is 'mxfp4', which is not read yet"});
-  expect_error(read(block(R"({"bits":4,"group_size":64,"lm_head":{"bits":6,"group_size":64}})")),
-               {"quantization.'lm_head'.bits is 6, which is not read yet"});
+  expect_error(read(block(R"({"bits":4,"group_size":64,"lm_head":{"bits":7,"group_size":64}})")),
+               {"quantization.'lm_head'.bits is 7, expected 2, 3, 4, 5, 6 or 8"});
   expect_error(read(block(R"({"bits":4,"group_size":64,"lm_head":8})")),
                {"quantization.'lm_head' is 8, expected an object"});
   expect_error(read(block("4")), {"quantization is 4, expected an object"});
@@ -247,6 +248,74 @@ TEST(ModelConfig, other_quantisation_is_refused_by_name) {
   Json disagree = block(R"({"bits":4,"group_size":64})");
   disagree["quantization_config"] = Json::parse(R"({"bits":8,"group_size":64})");
   expect_error(read(disagree), {"quantization and quantization_config disagree"});
+}
+
+// Qwen3-30B-A3B as it is downloaded, cut to what is read.
+Json qwen3_moe() {
+  return Json::parse(
+      R"({"architectures":["Qwen3MoeForCausalLM"],"attention_bias":false,"decoder_sparse_step":1,
+    "eos_token_id":151645,"head_dim":128,"hidden_act":"silu","hidden_size":2048,"intermediate_size":6144,
+    "max_position_embeddings":40960,"max_window_layers":48,"mlp_only_layers":[],"model_type":"qwen3_moe",
+    "moe_intermediate_size":768,"norm_topk_prob":true,"num_attention_heads":32,"num_experts":128,
+    "num_experts_per_tok":8,"num_hidden_layers":48,"num_key_value_heads":4,"output_router_logits":false,
+    "rms_norm_eps":1e-06,"rope_scaling":null,"rope_theta":1000000.0,"router_aux_loss_coef":0.001,
+    "sliding_window":null,"tie_word_embeddings":false,"use_sliding_window":false,"vocab_size":151936})");
+}
+
+TEST(ModelConfig, a_mixture_of_experts) {
+  const auto config = read(qwen3_moe());
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->num_experts, 128u);
+  EXPECT_EQ(config->experts_per_token, 8u);
+  EXPECT_EQ(config->expert_size, 768u);
+  EXPECT_TRUE(config->renormalise_experts);
+  EXPECT_TRUE(config->qk_norm);
+  EXPECT_FALSE(config->has_dense_layer());
+  for (uint32_t layer = 0; layer < 48; ++layer) EXPECT_TRUE(config->is_sparse(layer));
+
+  Json mixed = with(with(qwen3_moe(), "decoder_sparse_step", 3), "mlp_only_layers", {8, 2});
+  mixed.erase("norm_topk_prob");
+  const auto some = read(mixed);
+  ASSERT_TRUE(some.ok()) << some.error().message;
+  EXPECT_FALSE(some->renormalise_experts);
+  EXPECT_TRUE(some->has_dense_layer());
+  std::vector<uint32_t> sparse;
+  for (uint32_t layer = 0; layer < 15; ++layer) {
+    if (some->is_sparse(layer)) sparse.push_back(layer);
+  }
+  EXPECT_EQ(sparse, (std::vector<uint32_t>{5, 11, 14}));
+
+  Json renamed = without(qwen3_moe(), "num_experts");
+  renamed["num_local_experts"] = 16;  // transformers 5
+  EXPECT_EQ(read(renamed)->num_experts, 16u);
+}
+
+TEST(ModelConfig, a_mixture_that_cannot_be_is_refused) {
+  expect_error(read(with(qwen3_moe(), "num_experts", 0)), {"num_experts is 0, expected a whole number from 1"});
+  expect_error(read(with(qwen3_moe(), "num_experts", 1 << 20)), {"num_experts is 1048576"});
+  expect_error(read(with(qwen3_moe(), "num_local_experts", 16)), {"num_experts is 128, but num_local_experts 16"});
+  expect_error(read(with(qwen3_moe(), "num_experts_per_tok", 129)), {"num_experts_per_tok is 129", "from 1 to 128"});
+  expect_error(read(with(qwen3_moe(), "num_experts_per_tok", 0)), {"num_experts_per_tok is 0"});
+  expect_error(read(with(qwen3_moe(), "moe_intermediate_size", -1)), {"moe_intermediate_size is -1"});
+  expect_error(read(with(qwen3_moe(), "norm_topk_prob", 1)), {"norm_topk_prob is 1, expected true or false"});
+  expect_error(read(with(qwen3_moe(), "decoder_sparse_step", 0)), {"decoder_sparse_step is 0"});
+  expect_error(read(with(qwen3_moe(), "mlp_only_layers", 3)), {"mlp_only_layers is 3, expected a list"});
+  expect_error(read(with(qwen3_moe(), "mlp_only_layers", {48})),
+               {"mlp_only_layers has 48", "below num_hidden_layers 48"});
+}
+
+TEST(ModelConfig, qwen2_has_biases_and_a_window_that_is_off) {
+  Json json = with(with(llama(), "model_type", "qwen2"), "architectures", {"Qwen2ForCausalLM"});
+  json.erase("rope_scaling");
+  json.erase("attention_bias");
+  json["sliding_window"] = 32768;  // without use_sliding_window, as some files are
+  const auto config = read(json);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_TRUE(config->qkv_bias);
+  EXPECT_FALSE(config->qk_norm);
+  EXPECT_TRUE(read(with(json, "attention_bias", true)).ok());  // says what is anyway
+  expect_error(read(with(json, "use_sliding_window", true)), {"sliding-window attention"});
+  EXPECT_FALSE(read(llama())->qkv_bias);
 }
 
 TEST(ModelConfig, files_that_are_no_config_are_refused) {

@@ -100,16 +100,18 @@ class Maker {
     made.data = at;
     return made;
   }
-  const float* norm(uint32_t size) {
-    auto* at = reinterpret_cast<float*>(take(size * sizeof(float)));
-    stream_ += 2;
-    for (uint32_t index = 0; at != nullptr && index < size; ++index)
-      at[index] = 1.0f + 0.25f * uniform(seed_, stream_, index);
-    return at;
-  }
+  const float* norm(uint32_t size) { return vector(size, 1.0f); }
+  const float* bias(uint32_t size) { return vector(size, 0.0f); }
   size_t used() const { return used_; }
 
  private:
+  const float* vector(uint32_t size, float middle) {
+    auto* at = reinterpret_cast<float*>(take(size * sizeof(float)));
+    stream_ += 2;
+    for (uint32_t index = 0; at != nullptr && index < size; ++index)
+      at[index] = middle + 0.25f * uniform(seed_, stream_, index);
+    return at;
+  }
   std::byte* take(size_t bytes) {
     const size_t at = used_;
     used_ = round_up(used_ + bytes, 64);
@@ -123,6 +125,18 @@ class Maker {
   size_t used_ = 0;
   uint32_t stream_ = 0;
 };
+
+void make_mlps(LayerWeights& layer, Maker& maker, const ModelConfig& config, uint32_t index) {
+  const auto make = [&](MlpWeights& mlp, uint32_t size) {
+    mlp.gate = maker.matrix(size, config.hidden_size);
+    mlp.up = maker.matrix(size, config.hidden_size);
+    mlp.down = maker.matrix(config.hidden_size, size);
+  };
+  if (!config.is_sparse(index)) return make(layer.mlp, config.intermediate_size);
+  layer.router = maker.matrix(config.num_experts, config.hidden_size);
+  layer.experts.resize(config.num_experts);
+  for (MlpWeights& expert : layer.experts) make(expert, config.expert_size);
+}
 
 void make_all(Weights& weights, Maker& maker, const ModelConfig& config) {
   const uint32_t q_cols = config.num_heads * config.head_dim;
@@ -138,13 +152,16 @@ void make_all(Weights& weights, Maker& maker, const ModelConfig& config) {
       layer.q_norm = maker.norm(config.head_dim);
       layer.k_norm = maker.norm(config.head_dim);
     }
+    if (config.qkv_bias) {
+      layer.q_bias = maker.bias(q_cols);
+      layer.k_bias = maker.bias(kv_cols);
+      layer.v_bias = maker.bias(kv_cols);
+    }
     layer.q = maker.matrix(q_cols, config.hidden_size);
     layer.k = maker.matrix(kv_cols, config.hidden_size);
     layer.v = maker.matrix(kv_cols, config.hidden_size);
     layer.o = maker.matrix(config.hidden_size, q_cols);
-    layer.gate = maker.matrix(config.intermediate_size, config.hidden_size);
-    layer.up = maker.matrix(config.intermediate_size, config.hidden_size);
-    layer.down = maker.matrix(config.hidden_size, config.intermediate_size);
+    make_mlps(layer, maker, config, static_cast<uint32_t>(&layer - weights.layers.data()));
   }
   weights.packed_bytes = maker.used();
 }

@@ -46,7 +46,7 @@ class Packer {
       if (bad_row != RowReader::kNone) {
         return invalid("{}: tensor {} has a {} that is not finite in row {}", plan.values->file,
                        in_quotes(plan.values->name), plan.matrix->format.quantised() ? "scale or bias" : "value",
-                       bad_row);
+                       plan.slice * plan.matrix->rows + bad_row);
       }
       release_rows(plan, panels);
     }
@@ -57,7 +57,7 @@ class Packer {
   // Whole heads at a time where rows change places inside a head, so that a chunk of the matrix is a chunk of the file.
   static uint32_t panels_at_once(const MatrixPlan& plan) {
     const uint32_t unit = plan.rotary_head_dim == 0 ? 1 : std::lcm(plan.rotary_head_dim, kPanelRows) / kPanelRows;
-    const size_t panel_bytes = std::max<size_t>(1, plan.values->bytes.size() / plan.matrix->num_panels());
+    const size_t panel_bytes = std::max<size_t>(1, plan.part(*plan.values).size() / plan.matrix->num_panels());
     const auto units = static_cast<uint32_t>(kChunkBytes / panel_bytes / unit);
     return std::max(1u, units) * unit;
   }
@@ -84,8 +84,9 @@ class Packer {
     const size_t end = std::min<size_t>(size_t{panels.end} * kPanelRows, plan.matrix->rows);
     for (const Tensor* tensor : {plan.values, plan.scales, plan.biases}) {
       if (tensor == nullptr) continue;
-      const size_t row_bytes = tensor->bytes.size() / plan.matrix->rows;
-      finish(tensor->bytes.subspan(begin * row_bytes, (end - begin) * row_bytes));
+      const std::span<const std::byte> part = plan.part(*tensor);
+      const size_t row_bytes = part.size() / plan.matrix->rows;
+      finish(part.subspan(begin * row_bytes, (end - begin) * row_bytes));
     }
   }
 
@@ -116,8 +117,9 @@ Result<Weights> load_weights(const ModelConfig& config, const TensorSource& sour
   ASSIGN_OR_RETURN(weights.memory, Arena::make(plan.packed_bytes));
   weights.packed_bytes = plan.packed_bytes;
   // In the order of the file, so that the disk reads forward.
-  std::sort(plan.matrices.begin(), plan.matrices.end(),
-            [](const MatrixPlan& a, const MatrixPlan& b) { return a.values->bytes.data() < b.values->bytes.data(); });
+  std::sort(plan.matrices.begin(), plan.matrices.end(), [](const MatrixPlan& a, const MatrixPlan& b) {
+    return a.part(*a.values).data() < b.part(*b.values).data();
+  });
   Packer packer(source, plan, pool, progress);
   for (const VectorPlan& vector : plan.vectors) RETURN_IF_ERROR(packer.pack_vector(vector, weights.memory.data()));
   for (const MatrixPlan& matrix : plan.matrices) RETURN_IF_ERROR(packer.pack_matrix(matrix, weights.memory.data()));

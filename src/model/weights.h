@@ -15,15 +15,27 @@
 
 namespace slipstream {
 
+// down(silu(gate x) * up x). size = intermediate_size, or expert_size.
+struct MlpWeights {
+  PackedMatrix gate, up;  // [size, hidden_size]
+  PackedMatrix down;      // [hidden_size, size]
+};
+
 struct LayerWeights {
   const float* attention_norm = nullptr;  // [hidden_size]
   const float* mlp_norm = nullptr;        // [hidden_size]
   const float* q_norm = nullptr;          // [head_dim], null without qk_norm
   const float* k_norm = nullptr;
+  const float* q_bias = nullptr;          // [num_heads * head_dim], null without qkv_bias
+  const float* k_bias = nullptr;          // [num_kv_heads * head_dim]
+  const float* v_bias = nullptr;
   PackedMatrix q, k, v;                   // [heads * head_dim, hidden_size]
   PackedMatrix o;                         // [hidden_size, num_heads * head_dim]
-  PackedMatrix gate, up;                  // [intermediate_size, hidden_size]
-  PackedMatrix down;                      // [hidden_size, intermediate_size]
+  MlpWeights mlp;                         // of a dense layer
+  PackedMatrix router;                    // of a sparse layer: [num_experts, hidden_size]
+  std::vector<MlpWeights> experts;        // of a sparse layer: num_experts, else empty
+
+  bool sparse() const { return !experts.empty(); }
 };
 
 struct Weights {

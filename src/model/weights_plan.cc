@@ -14,7 +14,7 @@ namespace {
 // ---------------------------------------------------------------- what a layer consists of
 
 // The sizes that the shapes are made of.
-enum class Size : uint8_t { kHidden, kIntermediate, kVocab, kQuery, kKeyValue, kHead };
+enum class Size : uint8_t { kHidden, kIntermediate, kVocab, kQuery, kKeyValue, kHead, kExperts, kExpert };
 
 uint32_t size_of(Size size, const ModelConfig& config) {
   switch (size) {
@@ -23,6 +23,8 @@ uint32_t size_of(Size size, const ModelConfig& config) {
     case Size::kVocab: return config.vocab_size;
     case Size::kQuery: return config.num_heads * config.head_dim;
     case Size::kKeyValue: return config.num_kv_heads * config.head_dim;
+    case Size::kExperts: return config.num_experts;
+    case Size::kExpert: return config.expert_size;
     case Size::kHead: break;
   }
   return config.head_dim;
@@ -36,28 +38,55 @@ std::string size_text(Size size, const ModelConfig& config) {
     case Size::kQuery: return fmt::format("num_attention_heads {} x head_dim {}", config.num_heads, config.head_dim);
     case Size::kKeyValue:
       return fmt::format("num_key_value_heads {} x head_dim {}", config.num_kv_heads, config.head_dim);
+    case Size::kExperts: return fmt::format("num_experts {}", config.num_experts);
+    case Size::kExpert: return fmt::format("moe_intermediate_size {}", config.expert_size);
     case Size::kHead: break;
   }
   return fmt::format("head_dim {}", config.head_dim);
 }
 
+// A matrix as the two kinds of files name it, and its shape.
 struct MatrixRow {
-  std::string_view hugging_face;  // under "model.layers.N.", without ".weight"
-  std::string_view gguf;          // under "blk.N."
-  PackedMatrix LayerWeights::*member;
+  std::string_view hugging_face;  // in a layer: under "model.layers.N.", without ".weight"
+  std::string_view gguf;          // in a layer: under "blk.N."
   Size rows;
   Size cols;
   bool rotary = false;  // rope turns its rows
 };
 
-constexpr std::array kMatrices = {
-    MatrixRow{"self_attn.q_proj", "attn_q", &LayerWeights::q, Size::kQuery, Size::kHidden, true},
-    MatrixRow{"self_attn.k_proj", "attn_k", &LayerWeights::k, Size::kKeyValue, Size::kHidden, true},
-    MatrixRow{"self_attn.v_proj", "attn_v", &LayerWeights::v, Size::kKeyValue, Size::kHidden},
-    MatrixRow{"self_attn.o_proj", "attn_output", &LayerWeights::o, Size::kHidden, Size::kQuery},
-    MatrixRow{"mlp.gate_proj", "ffn_gate", &LayerWeights::gate, Size::kIntermediate, Size::kHidden},
-    MatrixRow{"mlp.up_proj", "ffn_up", &LayerWeights::up, Size::kIntermediate, Size::kHidden},
-    MatrixRow{"mlp.down_proj", "ffn_down", &LayerWeights::down, Size::kHidden, Size::kIntermediate},
+struct LayerMatrix {
+  MatrixRow row;
+  PackedMatrix LayerWeights::*member;
+};
+
+constexpr std::array kAttention = {
+    LayerMatrix{{"self_attn.q_proj", "attn_q", Size::kQuery, Size::kHidden, true}, &LayerWeights::q},
+    LayerMatrix{{"self_attn.k_proj", "attn_k", Size::kKeyValue, Size::kHidden, true}, &LayerWeights::k},
+    LayerMatrix{{"self_attn.v_proj", "attn_v", Size::kKeyValue, Size::kHidden}, &LayerWeights::v},
+    LayerMatrix{{"self_attn.o_proj", "attn_output", Size::kHidden, Size::kQuery}, &LayerWeights::o},
+};
+
+constexpr MatrixRow kEmbedding{"model.embed_tokens", "token_embd", Size::kVocab, Size::kHidden};
+constexpr MatrixRow kLmHead{"lm_head", "output", Size::kVocab, Size::kHidden};
+constexpr MatrixRow kRouter{"mlp.gate", "ffn_gate_inp", Size::kExperts, Size::kHidden};
+
+// The three matrices of an MLP: of a dense layer under "mlp.", of an expert under "mlp.experts.N.", or all experts in
+// one tensor [num_experts, ...] under "mlp.switch_mlp." (MLX) or with "_exps" (GGUF).
+struct MlpMatrix {
+  std::string_view hugging_face;
+  std::string_view gguf;
+  PackedMatrix MlpWeights::*member;
+  bool down = false;  // [hidden_size, size], the others [size, hidden_size]
+
+  MatrixRow row(Size size) const {
+    return down ? MatrixRow{{}, {}, Size::kHidden, size} : MatrixRow{{}, {}, size, Size::kHidden};
+  }
+};
+
+constexpr std::array kMlp = {
+    MlpMatrix{"gate_proj", "ffn_gate", &MlpWeights::gate},
+    MlpMatrix{"up_proj", "ffn_up", &MlpWeights::up},
+    MlpMatrix{"down_proj", "ffn_down", &MlpWeights::down, true},
 };
 
 struct VectorRow {
@@ -65,14 +94,18 @@ struct VectorRow {
   std::string_view gguf;
   const float* LayerWeights::*member;
   Size size;
-  bool qk_norm = false;  // only where the family has it
+  bool ModelConfig::*only_if = nullptr;  // null: every family has it
+  std::string_view kind = ".weight";     // how the tensor's name ends
 };
 
 constexpr std::array kVectors = {
     VectorRow{"input_layernorm", "attn_norm", &LayerWeights::attention_norm, Size::kHidden},
     VectorRow{"post_attention_layernorm", "ffn_norm", &LayerWeights::mlp_norm, Size::kHidden},
-    VectorRow{"self_attn.q_norm", "attn_q_norm", &LayerWeights::q_norm, Size::kHead, true},
-    VectorRow{"self_attn.k_norm", "attn_k_norm", &LayerWeights::k_norm, Size::kHead, true},
+    VectorRow{"self_attn.q_norm", "attn_q_norm", &LayerWeights::q_norm, Size::kHead, &ModelConfig::qk_norm},
+    VectorRow{"self_attn.k_norm", "attn_k_norm", &LayerWeights::k_norm, Size::kHead, &ModelConfig::qk_norm},
+    VectorRow{"self_attn.q_proj", "attn_q", &LayerWeights::q_bias, Size::kQuery, &ModelConfig::qkv_bias, ".bias"},
+    VectorRow{"self_attn.k_proj", "attn_k", &LayerWeights::k_bias, Size::kKeyValue, &ModelConfig::qkv_bias, ".bias"},
+    VectorRow{"self_attn.v_proj", "attn_v", &LayerWeights::v_bias, Size::kKeyValue, &ModelConfig::qkv_bias, ".bias"},
 };
 
 // ---------------------------------------------------------------- types
@@ -90,6 +123,7 @@ std::optional<MatrixFormat> unquantised_format(DType dtype) {
 std::optional<MatrixFormat> block_format(DType dtype) {
   switch (dtype) {
     case DType::kQ8_0: return MatrixFormat{WeightType::kSigned, 8, 32, ScaleType::kFp16};
+    case DType::kQ4_0: return MatrixFormat{WeightType::kSigned, 4, 32, ScaleType::kFp16};
     case DType::kQ4_1: return MatrixFormat{WeightType::kUnsigned, 4, 32, ScaleType::kFp16};
     default: return std::nullopt;
   }
@@ -108,25 +142,26 @@ std::string where(const Tensor& tensor) { return fmt::format("{}: tensor {}", te
 
 // ---------------------------------------------------------------- the planner
 
+// Which matrix of a stack [count, ...]; count 0: the tensor is no stack.
+struct Slice {
+  uint32_t index = 0;
+  uint32_t count = 0;
+};
+
 class Planner {
  public:
   Planner(const ModelConfig& config, const TensorSource& source, TensorNames names)
       : config_(config), source_(source), names_(names), used_(source.tensors().size()) {}
 
   Result<WeightsPlan> plan(Weights& weights) {
-    const bool gguf = names_ == TensorNames::kGguf;
-    RETURN_IF_ERROR(add_matrix(gguf ? "token_embd" : "model.embed_tokens",
-                               {{}, {}, nullptr, Size::kVocab, Size::kHidden}, weights.embedding));
+    RETURN_IF_ERROR(add_matrix(pick(kEmbedding.hugging_face, kEmbedding.gguf), kEmbedding, weights.embedding));
     if (!config_.tied_embeddings) {
-      RETURN_IF_ERROR(
-          add_matrix(gguf ? "output" : "lm_head", {{}, {}, nullptr, Size::kVocab, Size::kHidden}, weights.lm_head));
+      RETURN_IF_ERROR(add_matrix(pick(kLmHead.hugging_face, kLmHead.gguf), kLmHead, weights.lm_head));
     }
-    RETURN_IF_ERROR(add_vector(gguf ? "output_norm" : "model.norm", Size::kHidden, weights.final_norm));
+    RETURN_IF_ERROR(add_vector(pick("model.norm", "output_norm") + ".weight", Size::kHidden, weights.final_norm));
     // Before anything is as long as the config claims: the last layer must be there.
-    if (find(layer_path(config_.num_layers - 1, kVectors[0].hugging_face, kVectors[0].gguf) + ".weight") == nullptr) {
-      return missing(layer_path(config_.num_layers - 1, kVectors[0].hugging_face, kVectors[0].gguf) + ".weight",
-                     Size::kHidden, {});
-    }
+    const std::string last = layer_path(config_.num_layers - 1, kVectors[0].hugging_face, kVectors[0].gguf) + ".weight";
+    if (find(last) == nullptr) return missing(last, Size::kHidden, {});
     weights.layers.resize(config_.num_layers);
     for (uint32_t layer = 0; layer < config_.num_layers; ++layer)
       RETURN_IF_ERROR(add_layer(layer, weights.layers[layer]));
@@ -137,18 +172,65 @@ class Planner {
  private:
   Status add_layer(uint32_t layer, LayerWeights& weights) {
     for (const VectorRow& row : kVectors) {
-      if (row.qk_norm && !config_.qk_norm) continue;
-      RETURN_IF_ERROR(add_vector(layer_path(layer, row.hugging_face, row.gguf), row.size, weights.*row.member));
+      if (row.only_if != nullptr && !(config_.*row.only_if)) continue;
+      const std::string name = layer_path(layer, row.hugging_face, row.gguf) + std::string(row.kind);
+      RETURN_IF_ERROR(add_vector(name, row.size, weights.*row.member));
     }
-    for (const MatrixRow& row : kMatrices) {
-      RETURN_IF_ERROR(add_matrix(layer_path(layer, row.hugging_face, row.gguf), row, weights.*row.member));
+    for (const LayerMatrix& matrix : kAttention) {
+      const std::string path = layer_path(layer, matrix.row.hugging_face, matrix.row.gguf);
+      RETURN_IF_ERROR(add_matrix(path, matrix.row, weights.*matrix.member));
+    }
+    if (config_.is_sparse(layer)) return add_experts(layer, weights);
+    for (const MlpMatrix& matrix : kMlp) {
+      const std::string path = layer_path(layer, fmt::format("mlp.{}", matrix.hugging_face), matrix.gguf);
+      RETURN_IF_ERROR(add_matrix(path, matrix.row(Size::kIntermediate), weights.mlp.*matrix.member));
     }
     return ok_status();
   }
 
+  Status add_experts(uint32_t layer, LayerWeights& weights) {
+    RETURN_IF_ERROR(add_matrix(layer_path(layer, kRouter.hugging_face, kRouter.gguf), kRouter, weights.router));
+    // As above: the last expert must be there before the list is as long as the config claims.
+    const bool stacked =
+        names_ == TensorNames::kGguf || source_.find(stack_path(layer, kMlp[0]) + ".weight") != nullptr;
+    const std::string last = expert_path(layer, config_.num_experts - 1, kMlp[0]) + ".weight";
+    if (!stacked && source_.find(last) == nullptr) return missing(last, Size::kExpert, Size::kHidden);
+    if (stacked) RETURN_IF_ERROR(check_stack(layer));
+    weights.experts.resize(config_.num_experts);
+    for (const MlpMatrix& matrix : kMlp) {
+      const MatrixRow row = matrix.row(Size::kExpert);
+      for (uint32_t expert = 0; expert < config_.num_experts; ++expert) {
+        const std::string path = stacked ? stack_path(layer, matrix) : expert_path(layer, expert, matrix);
+        const Slice slice = stacked ? Slice{expert, config_.num_experts} : Slice{};
+        RETURN_IF_ERROR(add_matrix(path, row, weights.experts[expert].*matrix.member, slice));
+      }
+    }
+    return ok_status();
+  }
+
+  Status check_stack(uint32_t layer) const {
+    const Tensor* first = source_.find(stack_path(layer, kMlp[0]) + ".weight");
+    if (first == nullptr) return missing(stack_path(layer, kMlp[0]) + ".weight", Size::kExpert, Size::kHidden);
+    if (first->shape.empty() || first->shape[0] != config_.num_experts) {
+      return invalid(
+          "{} has shape {}, expected [{}, ...] (num_experts). Is {} from another model?", where(*first), first->shape_text(), config_.num_experts, config_place());
+    }
+    return ok_status();
+  }
+
+  std::string pick(std::string_view hugging_face, std::string_view gguf) const {
+    return std::string(names_ == TensorNames::kGguf ? gguf : hugging_face);
+  }
   std::string layer_path(uint32_t layer, std::string_view hugging_face, std::string_view gguf) const {
     return names_ == TensorNames::kGguf ? fmt::format("blk.{}.{}", layer, gguf)
                                         : fmt::format("model.layers.{}.{}", layer, hugging_face);
+  }
+  std::string stack_path(uint32_t layer, const MlpMatrix& matrix) const {
+    return layer_path(layer, fmt::format("mlp.switch_mlp.{}", matrix.hugging_face),
+                      fmt::format("{}_exps", matrix.gguf));
+  }
+  std::string expert_path(uint32_t layer, uint32_t expert, const MlpMatrix& matrix) const {
+    return layer_path(layer, fmt::format("mlp.experts.{}.{}", expert, matrix.hugging_face), {});
   }
 
   const Tensor* find(const std::string& name) {
@@ -159,9 +241,9 @@ class Planner {
 
   // -- vectors ------------------------------------------------------------------------------------------------------
 
-  Status add_vector(const std::string& path, Size size, const float*& vector) {
-    const Tensor* tensor = find(path + ".weight");
-    if (tensor == nullptr) return missing(path + ".weight", size, {});
+  Status add_vector(const std::string& name, Size size, const float*& vector) {
+    const Tensor* tensor = find(name);
+    if (tensor == nullptr) return missing(name, size, {});
     const uint32_t num_values = size_of(size, config_);
     if (tensor->shape != std::vector<uint64_t>{num_values}) return wrong_shape(*tensor, size, {}, {num_values});
     if (!unquantised_format(tensor->dtype).has_value()) {
@@ -173,50 +255,56 @@ class Planner {
 
   // -- matrices -----------------------------------------------------------------------------------------------------
 
-  Status add_matrix(const std::string& path, const MatrixRow& row, PackedMatrix& matrix) {
-    const uint32_t rows = size_of(row.rows, config_);
-    const uint32_t cols = size_of(row.cols, config_);
+  Status add_matrix(const std::string& path, const MatrixRow& row, PackedMatrix& matrix, Slice slice = {}) {
+    matrix.rows = size_of(row.rows, config_);
+    matrix.cols = size_of(row.cols, config_);
     MatrixPlan plan;
     plan.matrix = &matrix;
+    plan.slice = slice.index;
+    plan.num_slices = std::max(1u, slice.count);
     plan.values = find(path + ".weight");
     if (plan.values == nullptr) return missing(path + ".weight", row.rows, row.cols);
     plan.scales = names_ == TensorNames::kHuggingFace ? find(path + ".scales") : nullptr;
     plan.biases = plan.scales != nullptr ? find(path + ".biases") : nullptr;
-    if (plan.scales != nullptr) {
-      ASSIGN_OR_RETURN(matrix.format, affine_format(path, plan, row));
-    } else {
-      if (plan.values->shape != std::vector<uint64_t>{rows, cols})
-        return wrong_shape(*plan.values, row.rows, row.cols, {rows, cols});
-      ASSIGN_OR_RETURN(matrix.format, plain_format(path, *plan.values));
+    RETURN_IF_ERROR(plan.scales != nullptr ? set_affine_format(path, row, slice, plan)
+                                           : set_plain_format(path, row, slice, plan));
+    if (row.rotary && names_ == TensorNames::kGguf && config_.family == "llama") {
+      plan.rotary_head_dim = config_.head_dim;
     }
-    matrix.rows = rows;
-    matrix.cols = cols;
-    if (row.rotary && names_ == TensorNames::kGguf) plan.rotary_head_dim = config_.head_dim;
-    plan.offset = take(packed_bytes(matrix.format, rows, cols));
+    plan.offset = take(packed_bytes(matrix.format, matrix.rows, matrix.cols));
     plan_.matrices.push_back(plan);
     return ok_status();
   }
 
+  static std::vector<uint64_t> shape_of(Slice slice, uint64_t rows, uint64_t cols) {
+    return slice.count == 0 ? std::vector<uint64_t>{rows, cols} : std::vector<uint64_t>{slice.count, rows, cols};
+  }
+
   // Whole tensors: three float types; in a GGUF file also blocks with their scales inside.
-  Result<MatrixFormat> plain_format(const std::string& path, const Tensor& values) const {
+  Status set_plain_format(const std::string& path, const MatrixRow& row, Slice slice, MatrixPlan& plan) const {
+    const Tensor& values = *plan.values;
+    const auto expected = shape_of(slice, plan.matrix->rows, plan.matrix->cols);
+    if (values.shape != expected) return wrong_shape(values, row.rows, row.cols, expected);
     if (const QuantisedPath* claim = claim_of(path); claim != nullptr && claim->bits != 0) {
       return invalid("{} has no {} beside it, but config.json says {} bits for it", where(values),
                      in_quotes(path + ".scales"), claim->bits);
     }
     std::optional<MatrixFormat> format = unquantised_format(values.dtype);
     if (!format.has_value() && names_ == TensorNames::kGguf) format = block_format(values.dtype);
-    if (format.has_value()) return *format;
+    if (format.has_value()) {
+      plan.matrix->format = *format;
+      plan.stored_bits = format->bits;
+      return ok_status();
+    }
     if (values.dtype == DType::kU32) {
       return invalid("{} has type U32 (packed) but there is no {}", where(values), in_quotes(path + ".scales"));
     }
     return invalid("{} has type {}, expected F32, F16 or BF16", where(values), dtype_name(values.dtype));
   }
 
-  // MLX: values uint32 [rows, cols * bits / 32], scales and biases [rows, cols / group]. With cols from the config
-  // the shapes say what bits and group are; the config must say the same.
-  Result<MatrixFormat> affine_format(const std::string& path, const MatrixPlan& plan, const MatrixRow& row) const {
-    const uint64_t rows = size_of(row.rows, config_);
-    const uint64_t cols = size_of(row.cols, config_);
+  // MLX: values uint32 [rows, cols * bits / 32], scales and biases [rows, cols / group]. The config says bits and
+  // group; all three shapes must agree.
+  Status set_affine_format(const std::string& path, const MatrixRow& row, Slice slice, MatrixPlan& plan) const {
     const Tensor& values = *plan.values;
     const Tensor& scales = *plan.scales;
     if (plan.biases == nullptr) return invalid("{} has no {} beside it", where(scales), in_quotes(path + ".biases"));
@@ -231,34 +319,33 @@ class Planner {
       return invalid("{} is {} {}, expected {} {} as the scales", where(*plan.biases), dtype_name(plan.biases->dtype),
                      plan.biases->shape_text(), dtype_name(scales.dtype), scales.shape_text());
     }
-    const auto fits = [&](const Tensor& t) {
-      return t.shape.size() == 2 && t.shape[0] == rows && t.shape[1] > 0 && t.shape[1] <= cols;
-    };
-    if (!fits(values)) return wrong_shape(values, row.rows, row.cols, {rows, cols / 8}, " with 4 bits");
-    if (!fits(scales) || cols % scales.shape[1] != 0)
-      return wrong_shape(scales, row.rows, row.cols, {rows, cols / 64}, " with groups of 64");
-    return check_claim(path, plan, static_cast<uint32_t>(cols), *type);
-  }
-
-  Result<MatrixFormat> check_claim(const std::string& path, const MatrixPlan& plan, uint32_t cols,
-                                   ScaleType scales) const {
-    const uint64_t group = cols / plan.scales->shape[1];
-    const uint64_t row_bits = plan.values->shape[1] * 32;
     if (config_.quantised_bits == 0)
-      return invalid("{} is quantised, but config.json has no 'quantization'", where(*plan.values));
+      return invalid("{} is quantised, but config.json has no 'quantization'", where(values));
     const QuantisedPath* claim = claim_of(path);
     const uint32_t bits = claim != nullptr ? claim->bits : config_.quantised_bits;
-    const uint32_t claimed_group = claim != nullptr ? claim->group : config_.quantised_group;
-    if (bits == 0) return invalid("{} is quantised, but config.json says it is not", where(*plan.values));
-    if (row_bits != uint64_t{bits} * cols || group != claimed_group) {
+    const uint32_t group = claim != nullptr ? claim->group : config_.quantised_group;
+    if (bits == 0) return invalid("{} is quantised, but config.json says it is not", where(values));
+    const uint64_t rows = plan.matrix->rows;
+    const uint64_t cols = plan.matrix->cols;
+    if (cols % group != 0) {
       return invalid(
-          "{} has shape {} and scales {}, expected [{}, {}] and [{}, {}] (quantization: {} bits in groups of {}). Is "
-          "config.json "
-          "from another model?",
-          where(*plan.values), plan.values->shape_text(), plan.scales->shape_text(), plan.values->shape[0],
-          uint64_t{bits} * cols / 32, plan.values->shape[0], cols / claimed_group, bits, claimed_group);
+          "{} is quantised in groups of {}, which do not divide its {} columns ({})",
+          where(values), group, cols, size_text(row.cols, config_));
     }
-    return MatrixFormat{WeightType::kUnsigned, static_cast<uint8_t>(bits), static_cast<uint16_t>(group), scales};
+    const auto expected_values = shape_of(slice, rows, cols * bits / 32);
+    const auto expected_scales = shape_of(slice, rows, cols / group);
+    if (values.shape != expected_values || scales.shape != expected_scales) {
+      return invalid(
+          "{} has shape {} and scales {}, expected {} and {} (quantization: {} bits in groups of {}; {}). Is "
+          "config.json from another model?",
+          where(values), values.shape_text(), scales.shape_text(), shape_text(expected_values),
+          shape_text(expected_scales), bits, group, reason(row.rows, row.cols));
+    }
+    // Widths that no kernel reads are widened: their values are the same numbers.
+    plan.matrix->format = MatrixFormat{WeightType::kUnsigned, static_cast<uint8_t>(bits <= 4 ? 4 : 8),
+                                       static_cast<uint16_t>(group), *type};
+    plan.stored_bits = bits;
+    return ok_status();
   }
 
   const QuantisedPath* claim_of(const std::string& path) const {

@@ -2,7 +2,9 @@
 // before a single weight is read: names, types, shapes against the config, quantisation, tensors nobody asked for.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -17,8 +19,17 @@ struct MatrixPlan {
   const Tensor* values = nullptr;
   const Tensor* scales = nullptr;    // MLX only: [rows, cols / group]; GGUF keeps them inside `values`
   const Tensor* biases = nullptr;
+  uint32_t stored_bits = 0;          // of a value in the file; format.bits may be more (2 and 3 -> 4, 5 and 6 -> 8)
+  uint32_t slice = 0;                // which matrix of a stack: the tensors are [num_slices, rows, ...]
+  uint32_t num_slices = 1;
   uint32_t rotary_head_dim = 0;      // not 0: rows are in GGUF's order for rotating neighbours (weights_rows.h)
   size_t offset = 0;                 // in the arena
+
+  // This matrix's bytes in one of the tensors above.
+  std::span<const std::byte> part(const Tensor& tensor) const {
+    const size_t bytes = tensor.bytes.size() / num_slices;
+    return tensor.bytes.subspan(slice * bytes, bytes);
+  }
 };
 
 struct VectorPlan {

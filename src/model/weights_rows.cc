@@ -4,12 +4,13 @@
 #include <bit>
 #include <cstring>
 
+#include "base/check.h"
 #include "kernels/float16.h"
 
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kBlockValues = 32;  // of Q8_0 and Q4_1
+constexpr uint32_t kBlockValues = 32;  // of Q8_0, Q4_0 and Q4_1
 
 // Not finite: all bits of the exponent are set.
 template <class Bits>
@@ -25,6 +26,33 @@ bool exponents_finite(const std::byte* bytes, size_t count, Bits exponent) {
 
 DType stored_dtype(ScaleType type) {
   return type == ScaleType::kBf16 ? DType::kBf16 : type == ScaleType::kFp16 ? DType::kF16 : DType::kF32;
+}
+
+// Row `row` of the matrix in one of its tensors.
+const std::byte* row_in(const MatrixPlan& plan, const Tensor& tensor, uint32_t row) {
+  const std::span<const std::byte> part = plan.part(tensor);
+  return part.data() + part.size() / plan.matrix->rows * row;
+}
+
+// A stream of kBits-bit values, low bits first -> a byte each. `count` is a multiple of 8: 8 values are kBits bytes.
+template <uint32_t kBits>
+void spread_bits(const std::byte* packed, size_t count, uint8_t* values) {
+  for (size_t i = 0; i < count; i += 8, packed += kBits) {
+    uint64_t word = 0;
+    std::memcpy(&word, packed, kBits);
+    for (uint32_t j = 0; j < 8; ++j) values[i + j] = word >> (j * kBits) & ((1u << kBits) - 1);
+  }
+}
+
+void spread(uint32_t bits, const std::byte* packed, size_t count, uint8_t* values) {
+  switch (bits) {
+    case 2: return spread_bits<2>(packed, count, values);
+    case 3: return spread_bits<3>(packed, count, values);
+    case 4: return spread_bits<4>(packed, count, values);
+    case 5: return spread_bits<5>(packed, count, values);
+    case 6: return spread_bits<6>(packed, count, values);
+    default: CHECK(false, "{} bits", bits);
+  }
 }
 
 }  // namespace
@@ -74,7 +102,6 @@ RowReader::Rows RowReader::read(const MatrixPlan& plan, uint32_t first_row) {
   const PackedMatrix& matrix = *plan.matrix;
   Rows rows;
   rows.source.num_rows = std::min(kPanelRows, matrix.rows - first_row);
-  const size_t row_bytes = plan.values->bytes.size() / matrix.rows;
   for (uint32_t n = 0; n < rows.source.num_rows; ++n) {
     const uint32_t stored = stored_row(plan, first_row + n);
     if (plan.scales != nullptr) {
@@ -82,7 +109,7 @@ RowReader::Rows RowReader::read(const MatrixPlan& plan, uint32_t first_row) {
     } else if (matrix.format.quantised()) {
       read_blocks(plan, stored, n, rows);
     } else {
-      const std::byte* values = plan.values->bytes.data() + stored * row_bytes;
+      const std::byte* values = row_in(plan, *plan.values, stored);
       rows.source.values[n] = values;
       if (!values_finite(plan.values->dtype, values, matrix.cols)) rows.bad_row = std::min(rows.bad_row, first_row + n);
       continue;
@@ -100,22 +127,15 @@ RowReader::Rows RowReader::read(const MatrixPlan& plan, uint32_t first_row) {
 }
 
 void RowReader::read_affine(const MatrixPlan& plan, uint32_t stored, uint32_t n, Rows& rows) {
-  const PackedMatrix& matrix = *plan.matrix;
-  const size_t row_bytes = plan.values->bytes.size() / matrix.rows;
-  const size_t scale_row_bytes = plan.scales->bytes.size() / matrix.rows;
-  const std::byte* packed = plan.values->bytes.data() + stored * row_bytes;
-  rows.source.scales[n] = plan.scales->bytes.data() + stored * scale_row_bytes;
-  rows.source.biases[n] = plan.biases->bytes.data() + stored * scale_row_bytes;
-  if (matrix.format.bits == 8) {
+  const std::byte* packed = row_in(plan, *plan.values, stored);
+  rows.source.scales[n] = row_in(plan, *plan.scales, stored);
+  rows.source.biases[n] = row_in(plan, *plan.biases, stored);
+  if (plan.stored_bits == 8) {
     rows.source.values[n] = packed;
     return;
   }
   uint8_t* values = values_.data() + n * widest_;
-  for (size_t i = 0; i < row_bytes; ++i) {
-    const auto byte = static_cast<uint8_t>(packed[i]);
-    values[2 * i] = byte & 15;
-    values[2 * i + 1] = byte >> 4;
-  }
+  spread(plan.stored_bits, packed, plan.matrix->cols, values);
   rows.source.values[n] = values;
 }
 
@@ -124,21 +144,23 @@ void RowReader::read_blocks(const MatrixPlan& plan, uint32_t stored, uint32_t n,
   const bool affine = matrix.format.type == WeightType::kUnsigned;
   const size_t block_bytes = dtype_block_bytes(plan.values->dtype);
   const size_t num_blocks = matrix.cols / kBlockValues;
-  const std::byte* block = plan.values->bytes.data() + stored * num_blocks * block_bytes;
+  const std::byte* block = row_in(plan, *plan.values, stored);
   uint8_t* values = values_.data() + n * widest_;
   uint16_t* scales = scales_.data() + n * most_groups_;
   uint16_t* biases = biases_.data() + n * most_groups_;
   for (size_t b = 0; b < num_blocks; ++b, block += block_bytes, values += kBlockValues) {
     std::memcpy(scales + b, block, 2);
-    if (!affine) {
-      std::memcpy(values, block + 2, kBlockValues);
+    if (affine) std::memcpy(biases + b, block + 2, 2);
+    const std::byte* stored_values = block + (affine ? 4 : 2);
+    if (matrix.format.bits == 8) {
+      std::memcpy(values, stored_values, kBlockValues);
       continue;
     }
-    std::memcpy(biases + b, block + 2, 2);
+    const uint8_t zero = affine ? 0 : 8;  // Q4_0 stores q + 8
     for (uint32_t i = 0; i < kBlockValues / 2; ++i) {
-      const auto byte = static_cast<uint8_t>(block[4 + i]);
-      values[i] = byte & 15;
-      values[kBlockValues / 2 + i] = byte >> 4;
+      const auto byte = static_cast<uint8_t>(stored_values[i]);
+      values[i] = static_cast<uint8_t>((byte & 15) - zero);
+      values[kBlockValues / 2 + i] = static_cast<uint8_t>((byte >> 4) - zero);
     }
   }
   rows.source.values[n] = values_.data() + n * widest_;

@@ -2,8 +2,9 @@
 //
 // What is stored:
 //   MLX     values: a row is a stream of bits, low bits first in little-endian words: with 4 bits byte i holds input
-//           2 i (low half) and 2 i + 1; scales and biases in tensors of their own
+//           2 i (low half) and 2 i + 1, with 3 bits input i begins at bit 3 i; scales and biases in tensors apart
 //   Q8_0    blocks of 34 bytes: fp16 scale, 32 int8
+//   Q4_0    blocks of 18 bytes: fp16 scale, 16 bytes: byte i holds input i (low half) and 16 + i, each plus 8
 //   Q4_1    blocks of 20 bytes: fp16 scale, fp16 bias, 16 bytes: byte i holds input i (low half) and 16 + i
 //
 // Order of rows: a GGUF llama rotates neighbours, so q and k have the rows of each head interleaved; here they go

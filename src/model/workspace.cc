@@ -34,14 +34,24 @@ void lay_out(Workspace& work, Layout& layout, const ModelConfig& config, const K
              const WorkspaceLimits& limits) {
   const uint32_t rows = limits.pass_rows;
   const uint32_t attention_cols = config.num_heads * config.head_dim;
-  const uint32_t widest = std::max({config.hidden_size, attention_cols, config.intermediate_size});
+  const uint32_t dense_size = config.has_dense_layer() ? config.intermediate_size : 0;
+  const uint32_t expert_size = config.num_experts == 0 ? 0 : config.expert_size;
+  const uint32_t widest = std::max({config.hidden_size, attention_cols, dense_size, expert_size});
 
   work.residual = layout.matrix(rows, config.hidden_size);
   work.hidden = layout.matrix(rows, config.hidden_size);
   work.qkv = layout.matrix(rows, attention_cols + 2 * config.num_kv_heads * config.head_dim);
   work.attended = layout.matrix(rows, attention_cols);
-  work.gate = layout.matrix(rows, config.intermediate_size);
-  work.up = layout.matrix(rows, config.intermediate_size);
+  work.gate = layout.matrix(rows, dense_size);
+  work.up = layout.matrix(rows, dense_size);
+  if (config.num_experts != 0) {
+    const uint32_t slots = rows * config.experts_per_token;
+    work.router_logits = layout.matrix(rows, config.num_experts);
+    work.expert_rows = layout.matrix(slots, config.hidden_size);
+    work.expert_gate = layout.matrix(slots, expert_size);
+    work.expert_up = layout.matrix(slots, expert_size);
+    work.expert_quantised = layout.bytes(slots * kernels.quantised_bytes(1, std::max(config.hidden_size, expert_size)));
+  }
   work.cos = layout.matrix(rows, config.head_dim / 2);
   work.sin = layout.matrix(rows, config.head_dim / 2);
   work.quantised = layout.bytes(kernels.quantised_bytes(rows, widest));

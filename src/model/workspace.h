@@ -38,6 +38,12 @@ struct Workspace {
   Matrix<float> up;                  // [rows, intermediate_size]
   Matrix<float> cos;                 // [rows, head_dim / 2]
   Matrix<float> sin;                 // [rows, head_dim / 2]
+  Matrix<float> router_logits;       // [rows, num_experts]
+  // Of experts, by slot (expert_mlp.h): rows * experts_per_token slots; empty without experts.
+  Matrix<float> expert_rows;         // [slots, hidden_size]: what goes in, then what comes out
+  Matrix<float> expert_gate;         // [slots, expert_size]
+  Matrix<float> expert_up;           // [slots, expert_size]
+  std::byte* expert_quantised = nullptr;  // int16 form of expert_rows or expert_gate
   std::byte* quantised = nullptr;    // int16 form of hidden, attended or gate: the next product's input
   Matrix<float> logit_hidden;        // [logit_rows, hidden_size]: final norm of the rows that want logits
   Matrix<float> logits;              // [logit_rows, vocab_size]

@@ -249,7 +249,8 @@ Kinds wrong_configs() {
          set_config(f, "model_type", "\"mamba\"");
          set_config(f, "architectures", "[\"MambaForCausalLM\"]");
        },
-       {"model_type 'mamba' is not read yet; read are: llama, qwen3"}},
+       {"model_type 'mamba' is not read yet; read are: llama, qwen2, qwen3, "
+        "qwen3_moe"}},
       {"rope-unknown",
        kPlain,
        [](auto& f) { set_config(f, "rope_parameters", R"({"rope_type":"banana","rope_theta":1e6})"); },

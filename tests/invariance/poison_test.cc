@@ -35,12 +35,11 @@ PackedMatrix spoiled(const PackedMatrix& matrix, uint32_t row, float value, Aren
   return made;
 }
 
-class Poison : public testing::TestWithParam<std::tuple<Isa, ActivationMode>> {
+class Poison : public testing::TestWithParam<std::tuple<Isa, ActivationMode, const char*>> {
  protected:
   void SetUp() override {
     if (!isa_supported(isa())) GTEST_SKIP() << "SKIPPED " << isa_name(isa());
-    // Untied: else the spoiled embedding would be a spoiled row of lm_head, and everybody's logit.
-    auto loaded = load_model(std::string(SLIPSTREAM_TEST_DATA) + "/oracle/llama-untied-bf16", pool_);
+    auto loaded = load_model(std::string(SLIPSTREAM_TEST_DATA) + "/oracle/" + std::get<2>(GetParam()), pool_);
     ASSERT_TRUE(loaded.ok()) << loaded.error().message;
     model_ = std::make_unique<LoadedModel>(std::move(loaded.value()));
     // Eight sequences of 40 tokens, none of them kPoison.
@@ -178,12 +177,17 @@ TEST_P(Poison, stale_numbers_in_a_block_reach_nobody) {
   }
 }
 
+// Untied: else the spoiled embedding would be a spoiled row of lm_head, and
+// everybody's logit. With experts, rows of several sequences are multiplied
+// together.
 INSTANTIATE_TEST_SUITE_P(Everywhere, Poison,
                          testing::Combine(testing::Values(Isa::kReference, Isa::kAvx2),
-                                          testing::Values(ActivationMode::kInt16, ActivationMode::kF32)),
+                                          testing::Values(ActivationMode::kInt16, ActivationMode::kF32),
+                                          testing::Values("llama-untied-bf16", "qwen3-moe-mlx-4bit-g64-mixed")),
                          [](const auto& setting) {
-                           return fmt::format("{}_{}", isa_name(std::get<0>(setting.param)),
-                                              std::get<1>(setting.param) == ActivationMode::kF32 ? "f32" : "int16");
+                           return fmt::format("{}_{}_{}", isa_name(std::get<0>(setting.param)),
+                                              std::get<1>(setting.param) == ActivationMode::kF32 ? "f32" : "int16",
+                                              std::get<2>(setting.param)[0] == 'l' ? "dense" : "experts");
                          });
 
 }  // namespace
