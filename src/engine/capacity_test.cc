@@ -100,5 +100,69 @@ TEST(Capacity, a_percentage_is_a_fraction) {
   }
 }
 
+TEST(Capacity, weights_and_workspace_come_before_the_pool) {
+  CapacityInput some = input();
+  some.weights_bytes = 500 * kMiB;
+  some.workspace_bytes = 100 * kMiB;
+  const Capacity capacity = plan_capacity(some).value();
+  EXPECT_EQ(capacity.num_blocks, 79u);
+  EXPECT_NE(capacity.reason.find("0.2 of the 400 MiB available"), std::string::npos) << capacity.reason;
+  some.cache_memory_mb = 401;
+  EXPECT_EQ(plan_capacity(some).error().param, "--cache-memory-mb");
+}
+
+TEST(Capacity, a_model_that_does_not_fit_is_refused_with_the_arithmetic) {
+  CapacityInput some = input();
+  some.weights_bytes = 1200 * kMiB;
+  some.workspace_bytes = 50 * kMiB + 1;
+  const auto refused = plan_capacity(some);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message,
+            "the model does not fit: weights 1200 MiB + workspace 51 MiB + KV cache 2 MiB (one block of 64 tokens) = "
+            "1252 MiB, but 1000 MiB of memory are available; free memory, or take a model with fewer parameters or "
+            "bits");
+}
+
+TEST(Capacity, what_to_change_depends_on_what_does_not_fit) {
+  const auto refusal = [](const CapacityInput& some) {
+    const Status fits = check_fits(some);
+    return fits.ok() ? std::string("fits") : fits.error().message;
+  };
+  CapacityInput some = input();
+  some.weights_bytes = 990 * kMiB;
+  some.workspace_bytes = 11 * kMiB;
+  EXPECT_NE(refusal(some).find("; free memory, or give a smaller --max-num-seqs or --max-num-batched-tokens"),
+            std::string::npos)
+      << refusal(some);
+  some.workspace_bytes = 5 * kMiB;
+  EXPECT_EQ(refusal(some), "fits");
+  some.max_model_len = 1000;
+  for (const char* part :
+       {"KV cache 17 MiB (--max-model-len 1000) = 1012 MiB", "; free memory, or give --max-model-len 256 or less"})
+    EXPECT_NE(refusal(some).find(part), std::string::npos) << refusal(some);
+  some.max_model_len = 256;
+  EXPECT_EQ(refusal(some), "fits");
+  some.max_model_len = 257;
+  EXPECT_NE(refusal(some), "fits");
+}
+
+TEST(Capacity, a_pool_that_no_memory_holds_is_not_recommended) {
+  CapacityInput some = input();
+  some.cache_memory_mb = 10;
+  some.model_max_len = 100'000;  // 1563 blocks of 1 MiB
+  const Capacity capacity = plan_capacity(some).value();
+  EXPECT_NE(capacity.reason.find("; all of the memory would hold 63936)"), std::string::npos) << capacity.reason;
+}
+
+TEST(Capacity, sequences_share_a_pool_in_whole_blocks) {
+  const CapacityInput some = input();
+  const uint64_t block = bytes_of_block(some.block_bytes, some.block_tokens);
+  EXPECT_EQ(pool_bytes_for(some, 3, 65), 6 * block);
+  EXPECT_EQ(longest_context(6 * block, some, 3), 128u);
+  EXPECT_EQ(longest_context(6 * block - 1, some, 3), 64u);
+  EXPECT_EQ(longest_context(2 * block, some, 3), 0u);
+  EXPECT_EQ(longest_context(1000 * block, some, 1), 4096u);  // the model's own
+}
+
 }  // namespace
 }  // namespace slipstream

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "files/quoted.h"
+#include "model/weights_plan.h"
 
 namespace slipstream {
 namespace {
@@ -36,8 +37,7 @@ Result<Checkpoint> open_checkpoint(const std::string& path) {
     return Error{
         ErrorKind::kNotFound,
         fmt::format(
-            "{} is neither a folder nor a file. MODEL is a folder with config.json and safetensors, or one .gguf "
-            "file; names on a hub are not read yet",
+            "{} is neither a folder nor a file; expected a folder with config.json and safetensors, or one .gguf file",
             in_quotes(path)),
         {},
         {}};
@@ -49,6 +49,13 @@ Result<Checkpoint> open_checkpoint(const std::string& path) {
   auto checkpoint = is_file ? open_file(path) : open_folder(path);
   if (!checkpoint.ok()) return std::move(checkpoint.error()).within(path);
   return checkpoint;
+}
+
+Result<uint64_t> packed_weights_bytes(const Checkpoint& checkpoint) {
+  Weights planned;
+  auto plan = plan_weights(checkpoint.config, checkpoint.tensors, checkpoint.names, planned);
+  if (!plan.ok()) return std::move(plan.error()).within(checkpoint.path);
+  return plan->packed_bytes;
 }
 
 Result<Weights> load_checkpoint(const Checkpoint& checkpoint, ThreadPool& pool, const LoadProgress& progress) {

@@ -30,6 +30,9 @@ struct Checkpoint {
 // Errors begin with the path and are one line: what, where, what was expected.
 Result<Checkpoint> open_checkpoint(const std::string& path);
 
+// What load_checkpoint() will take of the memory. Errors: as plan_weights(), beginning with the path.
+Result<uint64_t> packed_weights_bytes(const Checkpoint& checkpoint);
+
 // load_weights() of the checkpoint, its errors beginning with the path.
 Result<Weights> load_checkpoint(const Checkpoint& checkpoint, ThreadPool& pool, const LoadProgress& progress);
 
