@@ -4,12 +4,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include "app/model_path.h"
 #include "base/processors.h"
 
 namespace slipstream {
 
 void ComputeOptions::add_to(CLI::App& command) {
-  command.add_option("MODEL", model, "a folder with config.json and safetensors, or one .gguf file")->required();
+  command.add_option("MODEL", model, kModelHelp)->required();
   command.add_option("--threads", num_threads, "compute threads (default: the cores this process may use)")
       ->check(CLI::Range(1u, 1024u));
   command.add_option("--isa", isa, "instruction set (default: the best of this machine); the same bits with each")

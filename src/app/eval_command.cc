@@ -9,6 +9,8 @@
 #include "app/commands.h"
 #include "app/compute_options.h"
 #include "app/model_files.h"
+#include "app/model_path.h"
+#include "app/progress_bar.h"
 #include "files/text_file.h"
 #include "model/perplexity.h"
 
@@ -28,7 +30,9 @@ Status run_perplexity(const PerplexityOptions& options) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
   ASSIGN_OR_RETURN(const std::string text, read_text_file(options.text_file, kMaxTextBytes));
   ThreadPool pool(options.compute.threads());
-  ASSIGN_OR_RETURN(const OpenedModel model, open_model(options.compute.model, pool, terminal_progress("loading")));
+  ASSIGN_OR_RETURN(const ModelPath found, find_model(options.compute.model));
+  ASSIGN_OR_RETURN(ModelFiles files, open_model_files(found.path));
+  ASSIGN_OR_RETURN(const OpenedModel model, load_model(std::move(files), pool, terminal_progress("loading")));
   if (options.window_tokens > model.config.max_position_embeddings) {
     return invalid("--window {}: the model takes {} tokens (max_position_embeddings)", options.window_tokens,
                    model.config.max_position_embeddings);

@@ -10,6 +10,8 @@
 #include "app/commands.h"
 #include "app/compute_options.h"
 #include "app/model_files.h"
+#include "app/model_path.h"
+#include "app/progress_bar.h"
 #include "files/safetensors_writer.h"
 #include "files/text_file.h"
 #include "model/prompt_run.h"
@@ -71,7 +73,8 @@ Result<std::unique_ptr<CpuExecutor>> make_executor(const ModelConfig& config, co
 Status run_logits(const LogitsOptions& options) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, options.compute.executor_options());
   ThreadPool pool(options.compute.threads());
-  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(options.compute.model));
+  ASSIGN_OR_RETURN(const ModelPath model, find_model(options.compute.model));
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(model.path));
   // No text is needed here, but a folder that is wrong is refused whatever it is opened for. (A GGUF file may come
   // without a tokenizer, from a converter under test.)
   if (checkpoint.names == TensorNames::kHuggingFace) RETURN_IF_ERROR(open_model_text(checkpoint));

@@ -1,12 +1,7 @@
 #include "app/model_files.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 
-#include "app/progress_bar.h"
-#include "base/clock.h"
 #include "files/gguf.h"
 #include "files/quoted.h"
 #include "files/text_file.h"
@@ -118,28 +113,19 @@ Result<ModelText> open_model_text(Checkpoint& checkpoint) {
     chat_template = std::move(made.value());
   }
   add_eos_token(text, config);
-  return ModelText{std::move(text.tokenizer), std::move(chat_template), std::move(template_tokens)};
+  return ModelText{std::move(text.tokenizer), std::move(chat_template), text.chat_template.size(),
+                   std::move(template_tokens)};
 }
 
-Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const LoadProgress& progress) {
+Result<ModelFiles> open_model_files(const std::string& path) {
   ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
   ASSIGN_OR_RETURN(ModelText text, open_model_text(checkpoint));
-  ASSIGN_OR_RETURN(Weights weights, load_checkpoint(checkpoint, pool, progress));
-  return OpenedModel{std::move(text), checkpoint.display_name(), std::move(checkpoint.config), std::move(weights)};
+  return ModelFiles{std::move(checkpoint), std::move(text)};
 }
 
-LoadProgress terminal_progress(std::string label) {
-  if (::isatty(STDERR_FILENO) == 0) return {};
-  return [label = std::move(label), clock = Clock::real(), start = Clock::real().now_s(), shown = uint64_t{0}](
-             uint64_t done, uint64_t total) mutable {
-    constexpr uint64_t kStepBytes = 2'000'000;
-    if (done < total && done < shown + kStepBytes) return;
-    shown = done;
-    // The rest of the line before may be longer: erased to its end.
-    fmt::print(stderr, "\r{}\x1b[K{}", progress_line(label, done, total, clock.now_s() - start),
-               done >= total ? "\n" : "");
-    std::fflush(stderr);
-  };
+Result<OpenedModel> load_model(ModelFiles files, ThreadPool& pool, const LoadProgress& progress) {
+  ASSIGN_OR_RETURN(Weights weights, load_checkpoint(files.checkpoint, pool, progress));
+  return OpenedModel{std::move(files.text), std::move(files.checkpoint.config), std::move(weights)};
 }
 
 }  // namespace slipstream

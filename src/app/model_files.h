@@ -1,6 +1,6 @@
-// MODEL on the command line -> a model in memory. Joins what files/, model/ and text/ know: a folder as people download
-// it (config.json, safetensors, tokenizer.json ...), or one .gguf file. Errors are one line: what, where, what was
-// expected.
+// A model's folder or file (app/model_path.h found it) -> a model in memory. Joins what files/, model/ and text/ know.
+// A folder is as people download it (config.json, safetensors, tokenizer.json ...), a file one .gguf. Errors are one
+// line: what, where, what was expected.
 #pragma once
 
 #include <optional>
@@ -18,13 +18,19 @@ namespace slipstream {
 struct ModelText {
   Tokenizer tokenizer;                        // every id it can give is below config.vocab_size
   std::optional<ChatTemplate> chat_template;  // none: only completions, no chat
+  size_t chat_template_bytes = 0;             // of its source
   ChatTemplateTokens template_tokens;         // what a template of one's own (--chat-template) is made with
 };
 
-// Its name is what the API calls it by default: Checkpoint::display_name(). For the numbers alone: model/checkpoint.h.
+// Opened and checked; no weight is read yet.
+struct ModelFiles {
+  Checkpoint checkpoint;
+  ModelText text;
+};
+
+// For the numbers alone: model/checkpoint.h.
 struct OpenedModel {
   ModelText text;
-  std::string name;
   ModelConfig config;  // config.eos_tokens: every token that ends an answer
   Weights weights;
 };
@@ -33,10 +39,8 @@ struct OpenedModel {
 Result<ModelText> open_model_text(Checkpoint& checkpoint);
 
 // Cheap things first: everything that can be wrong with config, tokenizer and template is said before a weight is read.
+Result<ModelFiles> open_model_files(const std::string& path);
 // `progress` is called while packing (bytes done, bytes in all); it may be empty.
-Result<OpenedModel> open_model(const std::string& path, ThreadPool& pool, const LoadProgress& progress);
-
-// A progress line on standard error when that is a terminal, else nothing; ends its line when all is done.
-LoadProgress terminal_progress(std::string label);
+Result<OpenedModel> load_model(ModelFiles files, ThreadPool& pool, const LoadProgress& progress);
 
 }  // namespace slipstream

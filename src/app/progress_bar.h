@@ -2,12 +2,43 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <string_view>
+
+#include "base/clock.h"
+#include "model/weights.h"
 
 namespace slipstream {
 
-// "loading [#########                ] 36 %   35 of 97 MB   120 MB/s   1 s left"; no time left before there is a speed.
-std::string progress_line(std::string_view label, uint64_t done_bytes, uint64_t total_bytes, double elapsed_s);
+class ProgressBar {
+ public:
+  ProgressBar(std::string label, Clock clock);
+
+  // "loading [#########                ]  36 %  35 of 97 MB  120 MB/s  1 s left", in less than `columns` columns: what
+  // does not fit is left out, the bar first. Speed is that of the last seconds, and at the end that of the whole; no
+  // speed and no time left before there is one. Absent: the line before was shown a moment ago, or it was the last one.
+  std::optional<std::string> update(uint64_t done_bytes, uint64_t total_bytes, uint32_t columns);
+
+  // A line was shown, and it was not the one of the end.
+  bool is_open() const { return shown_ && !ended_; }
+
+ private:
+  void take_speed(uint64_t done_bytes, double now_s);
+
+  const std::string label_;
+  const Clock clock_;
+  const double start_s_;
+  bool shown_ = false;
+  bool ended_ = false;
+  double shown_s_ = 0;        // when a line was shown last
+  double last_s_ = 0;         // what was done when, at the last update
+  uint64_t last_bytes_ = 0;
+  double recent_bytes_ = 0;   // both fade with time, so that their quotient is the speed of the last seconds
+  double recent_seconds_ = 0;
+};
+
+// Draws one on standard error when that is a terminal; else it is empty. The line is ended when all is done, or when
+// the last copy of this function goes (loading has failed).
+LoadProgress terminal_progress(std::string label);
 
 }  // namespace slipstream

@@ -11,7 +11,10 @@
 
 #include "app/commands.h"
 #include "app/compute_options.h"
+#include "app/memory_plan.h"
 #include "app/model_files.h"
+#include "app/model_path.h"
+#include "app/progress_bar.h"
 #include "app/serve_settings.h"
 #include "app/version.h"
 #include "base/processors.h"
@@ -25,7 +28,6 @@ namespace slipstream {
 namespace {
 
 constexpr uint64_t kMaxTemplateBytes = 4ull << 20;
-constexpr double kDefaultCacheFraction = 0.20;
 
 Result<uint64_t> random_number() {
   uint64_t number = 0;
@@ -34,60 +36,51 @@ Result<uint64_t> random_number() {
   return number;
 }
 
-std::string served_name(const ServeSettings& settings) {
-  return settings.served_model_name.empty() ? model_display_name(settings.model) : settings.served_model_name;
+uint32_t num_threads_of(const ServeSettings& settings) {
+  return settings.threads != 0 ? settings.threads : usable_processors();
 }
 
-Result<std::unique_ptr<Server>> open_server(const ServeSettings& settings) {
+Result<std::unique_ptr<Server>> open_server(const ServeSettings& settings, const std::string& name) {
   ServerOptions options;
   options.host = settings.host;
   options.port = settings.port;
-  options.served_model_name = served_name(settings);
+  options.served_model_name = name;
   options.api_keys = settings.api_keys;
   options.version = kVersion;
   ASSIGN_OR_RETURN(options.random_seed, random_number());
   return Server::open(options, Clock::real());
 }
 
-// The model with the settings' own template, where they name one.
-Result<OpenedModel> load_model(const ServeSettings& settings, ThreadPool& pool) {
+// The model's files, with the settings' own template where they name one. A wrong path is said before the weights are
+// read.
+Result<ModelFiles> open_files(const ServeSettings& settings, const std::string& path) {
   std::string source;
-  if (!settings.chat_template.empty()) {  // read before the weights: a wrong path is said at once
+  if (!settings.chat_template.empty()) {
     ASSIGN_OR_RETURN(source, read_text_file(settings.chat_template, kMaxTemplateBytes));
   }
-  ASSIGN_OR_RETURN(OpenedModel model, open_model(settings.model, pool, terminal_progress("loading")));
+  ASSIGN_OR_RETURN(ModelFiles files, open_model_files(path));
   if (!settings.chat_template.empty()) {
-    auto made = ChatTemplate::make(source, model.text.template_tokens);
+    auto made = ChatTemplate::make(source, files.text.template_tokens);
     if (!made.ok()) return std::move(made.error()).within(settings.chat_template);
-    model.text.chat_template = std::move(made.value());
+    files.text.chat_template = std::move(made.value());
   }
+  return files;
+}
+
+// Refuses what cannot fit before a weight is read.
+Result<OpenedModel> load(const ServeSettings& settings, const std::string& path, ThreadPool& pool) {
+  ASSIGN_OR_RETURN(ModelFiles files, open_files(settings, path));
+  const Checkpoint& checkpoint = files.checkpoint;
+  ASSIGN_OR_RETURN(const uint64_t weights_bytes, packed_weights_bytes(checkpoint));
+  const CapacityInput memory =
+      capacity_input(settings, checkpoint.config, pool.num_threads(), weights_bytes, available_memory_bytes());
+  RETURN_IF_ERROR(plan_capacity(memory));
+  LOG_INFO("loading {}", path);
+  const Clock clock = Clock::real();
+  const double start_s = clock.now_s();
+  ASSIGN_OR_RETURN(OpenedModel model, load_model(std::move(files), pool, terminal_progress("loading")));
+  LOG_INFO("loaded in {:.1f} s", clock.now_s() - start_s);
   return model;
-}
-
-CpuExecutorOptions executor_options(const ServeSettings& settings) {
-  CpuExecutorOptions options;
-  options.isa = settings.isa;
-  options.block_tokens = settings.block_tokens;
-  options.max_rows = settings.max_num_batched_tokens;
-  options.max_slices = settings.continuous_batching ? settings.max_num_seqs : 1;
-  return options;
-}
-
-// What the weights and the executor's workspace leave is the KV pool's.
-Result<Capacity> plan_memory(const ServeSettings& settings, const ModelConfig& config, uint32_t num_threads) {
-  CpuExecutorOptions options = executor_options(settings);
-  options.max_context = settings.max_model_len.value_or(config.max_position_embeddings);
-  const uint64_t available = available_memory_bytes();
-  const uint64_t workspace = executor_workspace_bytes(config, options, num_threads);
-  CapacityInput input;
-  input.available_bytes = available > workspace ? available - workspace : 0;
-  input.block_bytes = kv_block_bytes(config, settings.block_tokens, options.activations);
-  input.block_tokens = settings.block_tokens;
-  input.model_max_len = config.max_position_embeddings;
-  input.cache_memory_mb = settings.cache_memory_mb;
-  input.cache_memory_percent = settings.cache_memory_percent.value_or(kDefaultCacheFraction);
-  input.max_model_len = settings.max_model_len;
-  return plan_capacity(input);
 }
 
 Result<EngineOptions> engine_options(const ServeSettings& settings, const Capacity& capacity,
@@ -126,8 +119,8 @@ std::string curl_line(const std::string& address, const std::string& model, bool
 }
 
 // One line of facts, and a line to try.
-void say_facts(const ServeSettings& settings, const OpenedModel& model, const Capacity& capacity, uint32_t num_threads,
-               const Server& server) {
+void say_facts(const ServeSettings& settings, const std::string& name, const OpenedModel& model,
+               const Capacity& capacity, const Server& server) {
   constexpr double kMega = 1e6;
   const std::string mode = settings.continuous_batching
                                ? fmt::format("up to {} requests together", settings.max_num_seqs)
@@ -135,21 +128,24 @@ void say_facts(const ServeSettings& settings, const OpenedModel& model, const Ca
   fmt::print(
       "slipstream {}: {}, {} threads, {}, weights {:.0f} MB, KV {} blocks of {} tokens = {:.0f} MB, max_model_len {}, "
       "{}, {}\n",
-      kVersion, served_name(settings), num_threads, isa_name(settings.isa),
+      kVersion, name, num_threads_of(settings), isa_name(settings.isa),
       static_cast<double>(model.weights.packed_bytes) / kMega, capacity.num_blocks, settings.block_tokens,
       static_cast<double>(capacity.pool_bytes) / kMega, capacity.max_model_len, mode, server.address());
   if (model.text.chat_template)
-    fmt::print("try: {}\n", curl_line(server.address(), served_name(settings), !settings.api_keys.empty()));
+    fmt::print("try: {}\n", curl_line(server.address(), name, !settings.api_keys.empty()));
   std::fflush(stdout);
 }
 
 Status serve(const ServeSettings& settings) {
   set_log_level(settings.log_level);
-  const uint32_t num_threads = settings.threads != 0 ? settings.threads : usable_processors();
-  ASSIGN_OR_RETURN(const std::unique_ptr<Server> server, open_server(settings));
-  ThreadPool pool(num_threads);
-  ASSIGN_OR_RETURN(const OpenedModel model, load_model(settings, pool));
-  ASSIGN_OR_RETURN(const Capacity capacity, plan_memory(settings, model.config, num_threads));
+  ASSIGN_OR_RETURN(const ModelPath found, find_model(settings.model));
+  const std::string name = settings.served_model_name.empty() ? found.name : settings.served_model_name;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Server> server, open_server(settings, name));
+  ThreadPool pool(num_threads_of(settings));
+  ASSIGN_OR_RETURN(const OpenedModel model, load(settings, found.path, pool));
+  // Once more, of what is there now that the weights are in.
+  ASSIGN_OR_RETURN(const Capacity capacity, plan_capacity(capacity_input(settings, model.config, pool.num_threads(), 0,
+                                                                         available_memory_bytes())));
   LOG_INFO("{}", capacity.reason);
 
   CpuExecutorOptions options = executor_options(settings);
@@ -162,7 +158,7 @@ Status serve(const ServeSettings& settings) {
   const ModelText& text = model.text;
   server->begin(engine, ServedModel{&text.tokenizer, text.chat_template ? &*text.chat_template : nullptr,
                                     model.config.vocab_size, capacity.max_model_len});
-  say_facts(settings, model, capacity, num_threads, *server);
+  say_facts(settings, name, model, capacity, *server);
   server->serve();
   return ok_status();
 }
@@ -217,8 +213,7 @@ int run_serve(const CLI::App& command, ServeSettings& settings) {
 void add_serve_command(CLI::App& program, int& exit_status) {
   const auto settings = std::make_shared<ServeSettings>();
   CLI::App* command = program.add_subcommand("serve", "serve a model to many users over OpenAI's HTTP API");
-  command->add_option("MODEL", settings->model,
-                      "A folder with config.json, safetensors and tokenizer.json, or one .gguf file");
+  command->add_option("MODEL", settings->model, kModelHelp);
   // Values are read and checked in serve_settings.cc, all of them, so that every mistake is named at once.
   for (const ServeOption& row : serve_options()) {
     const std::string name(row.name);

@@ -15,8 +15,10 @@
 
 namespace slipstream {
 
+inline constexpr double kDefaultCacheFraction = 0.20;  // of the memory that is left once the weights are in
+
 struct ServeSettings {
-  std::string model;  // a folder or a .gguf file
+  std::string model;                         // a folder, a .gguf file, or a hub's name
 
   bool continuous_batching = false;          // false: simple mode, one request at a time
   uint32_t max_num_seqs = 256;               // with continuous batching
@@ -35,7 +37,7 @@ struct ServeSettings {
   uint16_t port = 8000;
   std::vector<std::string> api_keys;
   bool no_auth = false;
-  std::string served_model_name;             // "": the model's own
+  std::string served_model_name;             // "": the hub's name, or the folder's or file's own
   std::string chat_template;                 // a file; "": the model's own
 
   uint32_t threads = 0;                      // 0: as many as processors may be used

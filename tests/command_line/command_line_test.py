@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import unittest
 import urllib.request
 
@@ -82,7 +83,8 @@ class CommandLine(unittest.TestCase):
         self.assertRegex(done.stderr, r"^slipstream: --port: expected .*\n$")
 
     def test_other_commands_name_what_is_wrong(self):
-        for arguments in [["frob"], ["logits"], ["eval"], ["eval", "frob"], ["logits", "x", "--isa", "neon"]]:
+        alone = [["frob"], ["logits"], ["eval"]]
+        for arguments in [*alone, ["eval", "frob"], ["logits", "x", "--isa", "neon"]]:
             with self.subTest(arguments=arguments):
                 done = run(*arguments)
                 self.assertEqual((done.returncode, done.stdout), (2, ""))
@@ -98,6 +100,64 @@ class CommandLine(unittest.TestCase):
         done = run("--version", SLIPSTREAM_PRETEND_OLD_CPU="1")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(done.stderr, r"^slipstream: this processor is too old: it lacks AVX2; [^\n]+\n$")
+
+
+class HubNames(unittest.TestCase):
+    """A model by its name on the hub, from a cache as `hf download` leaves it: bytes among the blobs, links to them."""
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.cache = pathlib.Path(temporary.name)
+        self.repository = self.cache / "models--some-org--A-Model"
+        self.snapshot = self.repository / "snapshots" / ("0123456789" * 4)
+        self.snapshot.mkdir(parents=True)
+        (self.repository / "blobs").mkdir()
+        (self.repository / "refs").mkdir()
+        (self.repository / "refs" / "main").write_text(self.snapshot.name)
+        for number, file in enumerate(sorted(MODEL.glob("*.*"))):
+            (self.repository / "blobs" / f"{number:040x}").write_bytes(file.read_bytes())
+            (self.snapshot / file.name).symlink_to(f"../../blobs/{number:040x}")
+
+    def ask(self, *arguments):
+        return run(*arguments, HF_HUB_CACHE=str(self.cache))
+
+    def logits_of(self, model):
+        (self.cache / "in.json").write_text("[[5, 6, 7]]")
+        out = self.cache / "out.safetensors"
+        done = self.ask("logits", model, "--tokens", self.cache / "in.json", "--out", out)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return out.read_bytes()
+
+    def test_every_command_takes_the_name(self):
+        self.assertEqual(self.logits_of("some-org/A-Model"), self.logits_of(str(MODEL)))
+
+    def test_clients_call_the_model_by_its_name_on_the_hub(self):
+        command = [PROGRAM, "serve", "some-org/A-Model", "--port", "0", "--cache-memory-mb", "32"]
+        environment = {**os.environ, "HF_HUB_CACHE": str(self.cache)}
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        facts = process.stdout.readline()
+        self.assertIn(": some-org/A-Model, ", facts)
+        address = re.search(r"http://\S+", facts).group(0)
+        with urllib.request.urlopen(f"{address}/v1/models", timeout=60) as answer:
+            self.assertEqual([model["id"] for model in json.load(answer)["data"]], ["some-org/A-Model"])
+
+    def test_what_is_not_there_or_not_complete_says_in_one_line_how_to_get_it(self):
+        (self.snapshot / "model-00002-of-00003.safetensors").unlink()
+        for command in ["serve"]:
+            done = self.ask(command, "some-org/Another")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, r"^slipstream: [^\n]*`hf download some-org/Another`[^\n]*\n$")
+            self.assertIn(f"({self.cache})", done.stderr)
+            done = self.ask(command, "some-org/A-Model")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(
+                done.stderr, r"^slipstream: [^\n]*is not complete, it lacks model-00002-of-00003[^\n]*\n$"
+            )
 
 
 class Serving(unittest.TestCase):
