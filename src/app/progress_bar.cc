@@ -17,6 +17,7 @@ constexpr uint32_t kBarWidth = 25;
 constexpr uint32_t kLeastBarWidth = 5;  // less says no more than the percentage beside it
 constexpr double kShowEverySeconds = 0.1;
 constexpr double kRecentSeconds = 5;  // packing swings between matrices of different formats within a second
+constexpr double kFirstSeconds = 1;   // before, a few small tensors would say that it takes hours
 constexpr double kLongestSeconds = 100 * 3600.0;
 constexpr double kMega = 1e6;
 constexpr double kGiga = 1e9;
@@ -80,7 +81,8 @@ std::optional<std::string> ProgressBar::update(uint64_t done_bytes, uint64_t tot
 
   const double total = static_cast<double>(total_bytes);
   const double done = ends ? total : static_cast<double>(done_bytes);
-  const double speed = ends ? total / (now_s - start_s_) : recent_bytes_ / recent_seconds_;
+  const bool too_soon = !ends && now_s - start_s_ < kFirstSeconds;
+  const double speed = ends ? total / (now_s - start_s_) : too_soon ? 0 : recent_bytes_ / recent_seconds_;
   std::string speed_and_rest = speed_text(speed);
   if (const double left = (total - done) / speed; !ends && !speed_and_rest.empty() && left < kLongestSeconds)
     speed_and_rest += fmt::format("  {} left", time_text(left));

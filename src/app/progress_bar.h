@@ -16,7 +16,7 @@ class ProgressBar {
 
   // "loading [#########                ]  36 %  35 of 97 MB  120 MB/s  1 s left", in less than `columns` columns: what
   // does not fit is left out, the bar first. Speed is that of the last seconds, and at the end that of the whole; no
-  // speed and no time left before there is one. Absent: the line before was shown a moment ago, or it was the last one.
+  // speed and no time left in the first second. Absent: the line before was shown a moment ago, or it was the last one.
   std::optional<std::string> update(uint64_t done_bytes, uint64_t total_bytes, uint32_t columns);
 
   // A line was shown, and it was not the one of the end.

@@ -21,9 +21,9 @@ class ProgressBarTest : public testing::Test {
 };
 
 TEST_F(ProgressBarTest, says_how_much_how_fast_and_how_long) {
-  EXPECT_EQ(after(0.5, 25, 100), "loading [######                   ]  25 %  25 of 100 MB  50 MB/s  2 s left");
+  EXPECT_EQ(after(1, 50, 200), "loading [######                   ]  25 %  50 of 200 MB  50 MB/s  3 s left");
   EXPECT_TRUE(bar_.is_open());
-  EXPECT_EQ(after(1.5, 100, 100), "loading [#########################] 100 %  100 of 100 MB  50 MB/s");
+  EXPECT_EQ(after(3, 200, 200), "loading [#########################] 100 %  200 of 200 MB  50 MB/s");
   EXPECT_FALSE(bar_.is_open());
 }
 
@@ -37,6 +37,11 @@ TEST_F(ProgressBarTest, before_the_first_byte_no_speed_is_made_up) {
   EXPECT_EQ(after(0, 0, 100), "loading [                         ]   0 %  0 of 100 MB");
   EXPECT_EQ(after(3, 0, 100), "loading [                         ]   0 %  0 of 100 MB");
   EXPECT_EQ(after(3, 60, 100).substr(43), "60 of 100 MB  13 MB/s  4 s left");
+}
+
+TEST_F(ProgressBarTest, the_first_second_promises_nothing) {
+  EXPECT_EQ(after(0.9, 1, 8'000).substr(36), "  0 %  1 of 8000 MB");
+  EXPECT_EQ(after(0.2, 300, 8'000).substr(36), "  3 %  300 of 8000 MB  282 MB/s  28 s left");
 }
 
 TEST_F(ProgressBarTest, speed_is_that_of_the_last_seconds) {
