@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", fmt::format("slipstream {}", slipstream::kVersion));
   int exit_status = 2;  // no command
   slipstream::add_serve_command(program, exit_status);
+  slipstream::add_inspect_command(program, exit_status);
   slipstream::add_logits_command(program, exit_status);
   slipstream::add_eval_command(program, exit_status);
   try {

@@ -28,4 +28,31 @@ CapacityInput capacity_input(const ServeSettings& settings, const ModelConfig& c
   return input;
 }
 
+MemoryFit fit_users(const CapacityInput& input) {
+  constexpr uint32_t kUsers[] = {1, 2, 5, 10, 50};
+  constexpr uint32_t kContexts[] = {2048, 8192, 32768};
+  MemoryFit fit;
+  const uint64_t taken = input.weights_bytes + input.workspace_bytes;
+  fit.rest_bytes = input.available_bytes > taken ? input.available_bytes - taken : 0;
+  fit.default_pool_bytes =
+      static_cast<uint64_t>(static_cast<double>(fit.rest_bytes) * input.cache_memory_percent);
+  for (const uint32_t context : kContexts)
+    if (context < input.model_max_len) fit.contexts.push_back(context);
+  fit.contexts.push_back(input.model_max_len);
+  for (const uint32_t num_users : kUsers) {
+    UsersFit& users = fit.users.emplace_back();
+    users.num_users = num_users;
+    for (const uint32_t context : fit.contexts) {
+      const uint64_t bytes = pool_bytes_for(input, num_users, context);
+      const Fit how = bytes <= fit.default_pool_bytes ? Fit::kByDefault
+                      : bytes <= fit.rest_bytes       ? Fit::kAtMost
+                                                      : Fit::kNot;
+      users.contexts.push_back({context, bytes, how});
+    }
+    users.longest_by_default = longest_context(fit.default_pool_bytes, input, num_users);
+    users.longest_at_most = longest_context(fit.rest_bytes, input, num_users);
+  }
+  return fit;
+}
+
 }  // namespace slipstream

@@ -56,7 +56,7 @@ class CommandLine(unittest.TestCase):
     def test_nothing_to_do_is_help_and_2(self):
         done = run()
         self.assertEqual((done.returncode, done.stdout), (2, ""))
-        for command in ["serve", "logits", "eval"]:
+        for command in ["serve", "inspect", "logits", "eval"]:
             self.assertIn(f"  {command} ", done.stderr)
         done = run("serve")
         self.assertEqual((done.returncode, done.stdout), (2, ""))
@@ -83,7 +83,7 @@ class CommandLine(unittest.TestCase):
         self.assertRegex(done.stderr, r"^slipstream: --port: expected .*\n$")
 
     def test_other_commands_name_what_is_wrong(self):
-        alone = [["frob"], ["logits"], ["eval"]]
+        alone = [["frob"], ["logits"], ["inspect"], ["eval"]]
         for arguments in [*alone, ["eval", "frob"], ["logits", "x", "--isa", "neon"]]:
             with self.subTest(arguments=arguments):
                 done = run(*arguments)
@@ -92,14 +92,24 @@ class CommandLine(unittest.TestCase):
 
     def test_a_model_that_is_not_there_is_one_line_and_1(self):
         for model in ["no/such/folder", "someone/some-model", str(DATA)]:
-            done = run("serve", model, "--port", "0")
-            self.assertEqual((done.returncode, done.stdout), (1, ""))
-            self.assertRegex(done.stderr, r"^slipstream: [^\n]+\n$")
+            for command in [["serve", model, "--port", "0"], ["inspect", model], ["inspect", model, "--json"]]:
+                done = run(*command)
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertRegex(done.stderr, r"^slipstream: [^\n]+\n$")
 
     def test_an_old_processor_is_told_so_in_one_line(self):
         done = run("--version", SLIPSTREAM_PRETEND_OLD_CPU="1")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(done.stderr, r"^slipstream: this processor is too old: it lacks AVX2; [^\n]+\n$")
+    def test_inspect_is_a_table_for_people_and_an_object_for_programs(self):
+        done = run("inspect", MODEL)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"(?m)^family +llama: 2 layers, ")
+        self.assertRegex(done.stdout, r"(?m)^attention +BF16 ")
+        done = run("inspect", MODEL, "--json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        said = json.loads(done.stdout)
+        self.assertEqual((said["model"], said["kv"]["block_tokens"]), ("llama-untied-bf16", 64))
 
 
 class HubNames(unittest.TestCase):
@@ -131,6 +141,10 @@ class HubNames(unittest.TestCase):
 
     def test_every_command_takes_the_name(self):
         self.assertEqual(self.logits_of("some-org/A-Model"), self.logits_of(str(MODEL)))
+        for name in ["some-org/A-Model", f"some-org/A-Model@{self.snapshot.name}"]:
+            done = self.ask("inspect", name, "--json")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(json.loads(done.stdout)["model"], "some-org/A-Model")
 
     def test_clients_call_the_model_by_its_name_on_the_hub(self):
         command = [PROGRAM, "serve", "some-org/A-Model", "--port", "0", "--cache-memory-mb", "32"]
@@ -148,7 +162,7 @@ class HubNames(unittest.TestCase):
 
     def test_what_is_not_there_or_not_complete_says_in_one_line_how_to_get_it(self):
         (self.snapshot / "model-00002-of-00003.safetensors").unlink()
-        for command in ["serve"]:
+        for command in ["serve", "inspect"]:
             done = self.ask(command, "some-org/Another")
             self.assertEqual((done.returncode, done.stdout), (1, ""))
             self.assertRegex(done.stderr, r"^slipstream: [^\n]*`hf download some-org/Another`[^\n]*\n$")
