@@ -212,8 +212,8 @@ class Planner {
     const Tensor* first = source_.find(stack_path(layer, kMlp[0]) + ".weight");
     if (first == nullptr) return missing(stack_path(layer, kMlp[0]) + ".weight", Size::kExpert, Size::kHidden);
     if (first->shape.empty() || first->shape[0] != config_.num_experts) {
-      return invalid(
-          "{} has shape {}, expected [{}, ...] (num_experts). Is {} from another model?", where(*first), first->shape_text(), config_.num_experts, config_place());
+      return invalid("{} has shape {}, expected [{}, ...] (num_experts). Is {} from another model?", where(*first),
+                     first->shape_text(), config_.num_experts, config_place());
     }
     return ok_status();
   }

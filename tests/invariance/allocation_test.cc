@@ -54,9 +54,9 @@ TEST(Allocation, is_counted_by_this_test) {
 }
 
 // Steps of every kind: a prompt longer than a pass, chunks beside single tokens, a copied block, single tokens alone.
-TEST(Allocation, a_step_of_the_executor_takes_no_memory_from_its_first_on) {
+void expect_no_allocations(const std::string& checkpoint) {
   ThreadPool pool(2);
-  const auto model = load_model(std::string(SLIPSTREAM_TEST_DATA) + "/oracle/qwen3-mlx-4bit-g64", pool);
+  const auto model = load_model(std::string(SLIPSTREAM_TEST_DATA) + "/oracle/" + checkpoint, pool);
   ASSERT_TRUE(model.ok()) << model.error().message;
   for (const Isa isa : {Isa::kReference, Isa::kAvx2}) {
     if (!isa_supported(isa)) continue;
@@ -89,6 +89,12 @@ TEST(Allocation, a_step_of_the_executor_takes_no_memory_from_its_first_on) {
     }
   }
 }
+
+TEST(Allocation, a_step_of_the_executor_takes_no_memory_from_its_first_on) {
+  expect_no_allocations("qwen3-mlx-4bit-g64");
+}
+
+TEST(Allocation, nor_with_experts) { expect_no_allocations("qwen3-moe-mlx-4bit-g64-mixed"); }
 
 }  // namespace
 }  // namespace slipstream
