@@ -53,17 +53,18 @@ uint64_t stat_field(const std::string& path, const std::string& name) {
 struct GroupFiles {
   const char* limit;
   const char* usage;
-  const char* cache;  // in memory.stat: file pages that the system drops when memory is needed
+  const char* cache[2];  // in memory.stat: file pages, which the system drops when memory is needed
 };
-constexpr GroupFiles kVersion1{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
-constexpr GroupFiles kVersion2{"memory.max", "memory.current", "inactive_file"};
+constexpr GroupFiles kVersion1{"memory.limit_in_bytes", "memory.usage_in_bytes",
+                               {"total_active_file", "total_inactive_file"}};
+constexpr GroupFiles kVersion2{"memory.max", "memory.current", {"active_file", "inactive_file"}};
 
 uint64_t left_under(const std::string& folder, const GroupFiles& names) {
   const uint64_t limit = number_in(folder + "/" + names.limit);
   if (limit >= std::numeric_limits<int64_t>::max() / 2) return std::numeric_limits<uint64_t>::max();
-  const uint64_t usage = number_in(folder + "/" + names.usage);
-  const uint64_t cache = std::min(usage, stat_field(folder + "/memory.stat", names.cache));
-  return usage - cache >= limit ? 0 : limit - (usage - cache);
+  uint64_t used = number_in(folder + "/" + names.usage);
+  for (const char* cache : names.cache) used -= std::min(used, stat_field(folder + "/memory.stat", cache));
+  return used >= limit ? 0 : limit - used;
 }
 
 // The tightest room left on the way from this process's group up to the root.
@@ -79,14 +80,13 @@ uint64_t cgroup_left() {
     std::string path = line.substr(second + 1);
     const bool v2 = controllers.empty();
     if (!v2 && controllers.find("memory") == std::string::npos) continue;
-    const GroupFiles& names = v2 ? kVersion2 : kVersion1;
     const std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
     while (true) {
-      left = std::min(left, left_under(root + path, names));
+      left = std::min(left, memory_left_in_group(root + path));
       if (path.empty() || path == "/") break;
       path.resize(path.find_last_of('/'));
     }
-    left = std::min(left, left_under(root, names));
+    left = std::min(left, memory_left_in_group(root));
   }
   return left;
 }
@@ -127,6 +127,9 @@ Arena& Arena::operator=(Arena&& other) noexcept {
   return *this;
 }
 
+uint64_t memory_left_in_group(const std::string& folder) {
+  return std::min(left_under(folder, kVersion1), left_under(folder, kVersion2));
+}
 uint64_t available_memory_bytes() { return std::min(proc_field("/proc/meminfo", "MemAvailable"), cgroup_left()); }
 uint64_t resident_bytes() { return proc_field("/proc/self/status", "VmRSS"); }
 uint64_t peak_resident_bytes() { return proc_field("/proc/self/status", "VmHWM"); }

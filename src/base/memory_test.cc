@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 
 namespace slipstream {
@@ -67,6 +70,27 @@ TEST(Memory, what_is_touched_counts_in_resident_and_peak) {
 TEST(Memory, some_is_available) {
   EXPECT_GT(available_memory_bytes(), uint64_t{1} << 20);
   EXPECT_LT(available_memory_bytes(), uint64_t{1} << 50);
+}
+
+// A model's file in the page cache is no reason to refuse the model, however lately it was read.
+TEST(Memory, pages_of_files_are_free_for_the_taking_in_a_group) {
+  std::string folder = (std::filesystem::temp_directory_path() / "slipstream-test-XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const auto write = [&](const char* name, const char* text) { std::ofstream(folder + "/" + name) << text; };
+  EXPECT_EQ(memory_left_in_group(folder), std::numeric_limits<uint64_t>::max());
+  write("memory.max", "max\n");
+  EXPECT_EQ(memory_left_in_group(folder), std::numeric_limits<uint64_t>::max());
+  write("memory.max", "1000\n");
+  write("memory.current", "900\n");
+  write("memory.stat", "anon 200\ninactive_file 300\nactive_file 400\n");
+  EXPECT_EQ(memory_left_in_group(folder), 800u);
+  write("memory.limit_in_bytes", "700\n");
+  write("memory.usage_in_bytes", "650\n");
+  write("memory.stat", "total_inactive_file 50\ntotal_active_file 1000\n");
+  EXPECT_EQ(memory_left_in_group(folder), 100u);  // v2: 1000 - 900
+  write("memory.current", "0\n");
+  EXPECT_EQ(memory_left_in_group(folder), 700u);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Memory, round_up_goes_to_the_next_multiple) {
