@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "files/byte_reader.h"
 #include "files/file_limits.h"
 #include "files/gguf_metadata.h"
+#include "files/gguf_split.h"
 #include "files/mapped_file.h"
 #include "files/quoted.h"
 
@@ -31,10 +33,10 @@ struct GgmlType {
   std::string_view name;
   std::optional<DType> dtype;
 };
-constexpr std::array<GgmlType, 40> kGgmlTypes = {{
+constexpr std::array<GgmlType, 42> kGgmlTypes = {{
     {"F32", DType::kF32},
     {"F16", DType::kF16},
-    {"Q4_0", {}},
+    {"Q4_0", DType::kQ4_0},
     {"Q4_1", DType::kQ4_1},
     {"Q4_2", {}},
     {"Q4_3", {}},
@@ -62,7 +64,7 @@ constexpr std::array<GgmlType, 40> kGgmlTypes = {{
     {"I64", {}},
     {"F64", {}},
     {"IQ1_M", {}},
-    {"BF16", {}},
+    {"BF16", DType::kBf16},
     {"Q4_0_4_4", {}},
     {"Q4_0_4_8", {}},
     {"Q4_0_8_8", {}},
@@ -72,7 +74,17 @@ constexpr std::array<GgmlType, 40> kGgmlTypes = {{
     {"IQ4_NL_4_8", {}},
     {"IQ4_NL_8_8", {}},
     {"MXFP4", {}},
+    {"NVFP4", {}},
+    {"Q1_0", {}},
 }};
+
+std::string names_of_read_types() {
+  std::string names;
+  for (const GgmlType& type : kGgmlTypes) {
+    if (type.dtype.has_value()) names += (names.empty() ? "" : ", ") + std::string(type.name);
+  }
+  return names;
+}
 
 struct Header {
   uint64_t num_tensors = 0;
@@ -130,8 +142,9 @@ Result<TensorInfo> read_tensor_info(ByteReader& reader, uint64_t index) {
   info.offset = reader.read<uint64_t>();
   if (!reader.ok()) return invalid("tensor {}'s description is cut off by the end of the file", in_quotes(name));
   if (type >= kGgmlTypes.size() || !kGgmlTypes[type].dtype.has_value()) {
-    return invalid("tensor {} has type {}, which is not read yet; read are: F32, F16, Q8_0, Q4_1", in_quotes(name),
-                   type < kGgmlTypes.size() ? std::string(kGgmlTypes[type].name) : fmt::format("number {}", type));
+    return invalid("tensor {} has type {}, which is not read yet; read are: {}", in_quotes(name),
+                   type < kGgmlTypes.size() ? std::string(kGgmlTypes[type].name) : fmt::format("number {}", type),
+                   names_of_read_types());
   }
   info.tensor.dtype = *kGgmlTypes[type].dtype;
   return info;
@@ -152,7 +165,14 @@ Status place_tensor(TensorInfo& info, std::span<const std::byte> data, uint64_t 
   return ok_status();
 }
 
-Result<GgufFile> read_gguf(const std::shared_ptr<MappedFile>& file) {
+// One file: the model, or a part of it.
+struct GgufPart {
+  std::shared_ptr<MappedFile> file;
+  GgufMetadata metadata;
+  std::vector<Tensor> tensors;
+};
+
+Result<GgufPart> read_part(const std::shared_ptr<MappedFile>& file) {
   ByteReader reader(file->bytes());
   ASSIGN_OR_RETURN(const Header header, read_header(reader));
   ASSIGN_OR_RETURN(GgufMetadata metadata, read_gguf_metadata(reader, header.num_keys));
@@ -174,17 +194,58 @@ Result<GgufFile> read_gguf(const std::shared_ptr<MappedFile>& file) {
     tensors.push_back(std::move(info.tensor));
   }
   file->release(file->bytes().first(front), false);
-  ASSIGN_OR_RETURN(TensorSource source, TensorSource::make(std::move(tensors), {file}));
-  return GgufFile{std::move(metadata), std::move(source)};
+  return GgufPart{file, std::move(metadata), std::move(tensors)};
+}
+
+Result<GgufPart> open_part(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<MappedFile> file, MappedFile::open(path));
+  auto part = read_part(file);
+  if (!part.ok()) return std::move(part).error().within(file->base_name());
+  return part;
+}
+
+// The parts after the first; their tensors and files join those of `first`.
+Status add_parts(const std::string& path, const GgufSplit& split, GgufPart& first,
+                 std::vector<std::shared_ptr<MappedFile>>& files) {
+  for (uint32_t index = 1; index < split.num_parts; ++index) {
+    const auto part_path = gguf_part_path(path, split, index);
+    if (!part_path.has_value()) {
+      return invalid("is part 1 of {}, but its name does not end in -00001-of-{:05}.gguf, so where the others are is "
+                     "not known", split.num_parts, split.num_parts);
+    }
+    auto part = open_part(*part_path);
+    if (!part.ok()) return std::move(part).error().within(fmt::format("is part 1 of {}", split.num_parts));
+    if (Status status = check_gguf_part(part->metadata, index, first.metadata, split); !status.ok())
+      return std::move(status).error().within("its part " + part->file->base_name());
+    std::move(part->tensors.begin(), part->tensors.end(), std::back_inserter(first.tensors));
+    files.push_back(part->file);
+    if (first.tensors.size() > file_limits::kMaxTensors)
+      return invalid("and its parts have more than {} tensors", file_limits::kMaxTensors);
+  }
+  if (split.num_tensors.value_or(first.tensors.size()) != first.tensors.size()) {
+    return invalid("and its parts have {} tensors together, expected {} (split.tensors.count)", first.tensors.size(),
+                   *split.num_tensors);
+  }
+  return ok_status();
 }
 
 }  // namespace
 
 Result<GgufFile> open_gguf(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<MappedFile> file, MappedFile::open(path));
-  auto gguf = read_gguf(file);
-  if (!gguf.ok()) return std::move(gguf).error().within(file->base_name());
-  return gguf;
+  ASSIGN_OR_RETURN(GgufPart first, open_part(path));
+  const std::string& name = first.file->base_name();
+  auto split = read_gguf_split(first.metadata);
+  if (!split.ok()) return std::move(split).error().within(name);
+  if (split->part != 0) {
+    const std::string first_name = gguf_part_path(name, *split, 0).value_or("its first part");
+    return invalid("{}: is part {} of {}; open {} instead, the others are found from there", name, split->part + 1,
+                   split->num_parts, first_name);
+  }
+  std::vector<std::shared_ptr<MappedFile>> files = {first.file};
+  if (Status status = add_parts(path, *split, first, files); !status.ok())
+    return std::move(status).error().within(name);
+  ASSIGN_OR_RETURN(TensorSource source, TensorSource::make(std::move(first.tensors), std::move(files)));
+  return GgufFile{std::move(first.metadata), std::move(source)};
 }
 
 }  // namespace slipstream

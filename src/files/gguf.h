@@ -1,4 +1,4 @@
-// One GGUF file (version 3): its metadata and its tensors, checked.
+// A GGUF model (version 3), one file or several: its metadata and its tensors, checked.
 // https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 #pragma once
 
@@ -35,6 +35,8 @@ struct GgufFile {
   TensorSource tensors;
 };
 
+// A model in several files (NAME-00001-of-00003.gguf ...) is opened by the first: the others must lie beside it, and
+// the metadata is the first one's.
 Result<GgufFile> open_gguf(const std::string& path);
 
 }  // namespace slipstream

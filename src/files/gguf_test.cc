@@ -41,6 +41,8 @@ GgufBuilder good() {
   builder.tensor("matrix", GgufBuilder::kQ4_1, {64, 3}, std::string(6 * 20, 'm'));
   builder.tensor("rows", GgufBuilder::kQ8_0, {32, 2}, std::string(2 * 34, 'r'));
   builder.tensor("norm", GgufBuilder::kF32, {5}, std::string(20, 'n'));
+  builder.tensor("signed", GgufBuilder::kQ4_0, {64}, std::string(2 * 18, 's'));
+  builder.tensor("brain", GgufBuilder::kBf16, {3}, std::string(6, 'b'));
   builder.tensor("half", GgufBuilder::kF16, {2, 2}, std::string(8, 'h'));
   return builder;
 }
@@ -69,6 +71,9 @@ TEST(Gguf, values_and_tensors_come_out_as_written) {
   EXPECT_EQ(matrix->shape_text(), "[3, 64]") << "outermost first";
   EXPECT_EQ(matrix->bytes.size(), 120u);
   EXPECT_EQ(file->tensors.find("half")->bytes.size(), 8u);
+  EXPECT_EQ(file->tensors.find("signed")->dtype, DType::kQ4_0);
+  EXPECT_EQ(file->tensors.find("signed")->bytes.size(), 36u);
+  EXPECT_EQ(file->tensors.find("brain")->dtype, DType::kBf16);
   EXPECT_EQ(static_cast<char>(file->tensors.find("norm")->bytes[0]), 'n');
 }
 
@@ -152,11 +157,13 @@ TEST(Gguf, tensors_that_lie_are_refused_in_one_line) {
       {0, {17}, 0, {"end beyond the file's 64 data bytes"}},
       {0, {2}, 4, {"no multiple of the alignment 32"}},
       {GgufBuilder::kQ8_0, {33}, 0, {"whole blocks of 32 values"}},
-      {2, {32}, 0, {"type Q4_0, which is not read yet", "F32, F16, Q8_0, Q4_1"}},
-      {14, {256}, 0, {"type Q6_K"}},
-      {30, {4}, 0, {"type BF16"}},
+      {GgufBuilder::kQ4_0, {48}, 0, {"whole blocks of 32 values"}},
+      {GgufBuilder::kQ4_0, {32, 4}, 0, {"72 bytes at offset 0 end beyond"}},
+      {14, {256}, 0, {"type Q6_K, which is not read yet", "read are: F32, F16, Q4_0, Q4_1, Q8_0, BF16"}},
+      {6, {32}, 0, {"type Q5_0"}},
       {39, {32}, 0, {"type MXFP4"}},
       {4711, {4}, 0, {"type number 4711"}},
+      {~0u, {4}, 0, {"type number 4294967295"}},
       {0, {8}, 32, {"'data' and 'x' share bytes"}},
   };
   for (const Case& c : cases) {

@@ -70,7 +70,7 @@ inline std::string safetensors_bytes(std::string_view header, std::string_view d
 // Writes a GGUF file piece by piece; `raw` pieces may be wrong on purpose.
 class GgufBuilder {
  public:
-  static constexpr uint32_t kF32 = 0, kF16 = 1, kQ4_1 = 3, kQ8_0 = 8;
+  static constexpr uint32_t kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ8_0 = 8, kBf16 = 30;
 
   static std::string text(std::string_view text) { return bytes_of<uint64_t>(text.size()) + std::string(text); }
 
@@ -79,6 +79,12 @@ class GgufBuilder {
     ++num_keys_;
   }
   void u32(std::string_view name, uint32_t value) { key(name, 4, bytes_of(value)); }
+  // Part `part` (from 0) of a split model, as llama.cpp's gguf-split says it.
+  void split(uint16_t part, uint16_t num_parts, int32_t num_tensors) {
+    key("split.no", 2, bytes_of(part));
+    key("split.count", 2, bytes_of(num_parts));
+    key("split.tensors.count", 5, bytes_of(num_tensors));
+  }
   void f32(std::string_view name, float value) { key(name, 6, bytes_of(value)); }
   void string(std::string_view name, std::string_view value) { key(name, 8, text(value)); }
   void strings(std::string_view name, const std::vector<std::string>& values) {
