@@ -20,12 +20,19 @@ Result<Checkpoint> open_file(const std::string& path) {
   return Checkpoint{path, std::move(config), std::move(gguf.tensors), TensorNames::kGguf, std::move(gguf.metadata)};
 }
 
+// "X-00001-of-00003" (the first file of several) -> "X"
+std::string without_part(const std::string& name) {
+  constexpr std::string_view kFirst = "-00001-of-";
+  const size_t at = name.rfind(kFirst);
+  return at == std::string::npos || name.size() != at + kFirst.size() + 5 ? name : name.substr(0, at);
+}
+
 }  // namespace
 
 std::string model_display_name(const std::string& path) {
   std::filesystem::path name = std::filesystem::absolute(path).lexically_normal();
   if (!name.has_filename()) name = name.parent_path();  // "folder/"
-  if (name.extension() == ".gguf") name = name.stem();
+  if (name.extension() == ".gguf") return without_part(name.stem().string());
   return name.filename().string();
 }
 

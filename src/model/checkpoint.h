@@ -13,7 +13,7 @@
 
 namespace slipstream {
 
-// The folder's or the file's own name, without ".gguf": what the API calls the model by default.
+// The folder's or the file's own name, without ".gguf" and "-00001-of-00003": what the API calls the model by default.
 std::string model_display_name(const std::string& path);
 
 // Opened and checked; no weight is read yet.

@@ -12,6 +12,8 @@ TEST(Checkpoint, its_name_is_the_folders_or_the_files) {
   EXPECT_EQ(model_display_name("/models/Qwen3-0.6B/"), "Qwen3-0.6B");
   EXPECT_EQ(model_display_name("/models/x/../Qwen3-0.6B/."), "Qwen3-0.6B");
   EXPECT_EQ(model_display_name("SmolLM2-135M-Instruct.Q4_1.gguf"), "SmolLM2-135M-Instruct.Q4_1");
+  EXPECT_EQ(model_display_name("/x/Qwen3-30B-A3B-Q4_0-00001-of-00003.gguf"), "Qwen3-30B-A3B-Q4_0");
+  EXPECT_EQ(model_display_name("x-00001-of-3.gguf"), "x-00001-of-3");
 }
 
 TEST(Checkpoint, what_is_neither_a_folder_nor_a_gguf_file_is_refused_in_words) {

@@ -42,6 +42,7 @@ struct ModelConfig {
   float rms_norm_eps = 1e-6f;
   double rope_theta = 10000.0;
   RopeScaling rope_scaling;
+  std::vector<float> rope_divisors;  // [head_dim / 2], of each frequency (GGUF's rope_freqs.weight); empty: none
   bool tied_embeddings = false;    // lm_head is the embedding
   bool qk_norm = false;            // RMSNorm on each head of q and k before rope (Qwen3)
   bool qkv_bias = false;           // q, k and v have a bias, o has none (Qwen2)

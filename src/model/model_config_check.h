@@ -20,6 +20,8 @@ inline constexpr uint32_t kMaxVocab = 1u << 21;
 inline constexpr uint32_t kMaxPositions = 1u << 28;
 inline constexpr double kMaxRopeTheta = 1e12;
 inline constexpr double kMaxRopeFactor = 1e6;
+// A divisor of 1 may have been rounded to a little less; much less would leave the angles that sin_cos_double() takes.
+inline constexpr double kMinRopeDivisor = 0.5;
 }  // namespace config_limits
 
 Status check_model_config(const ModelConfig& config);

@@ -26,7 +26,8 @@ RopeTable::RopeTable(const ModelConfig& config) {
   frequencies_.reserve(config.head_dim / 2);
   for (uint32_t pair = 0; pair < config.head_dim / 2; ++pair) {
     const double exponent = 2.0 * pair / config.head_dim;
-    frequencies_.push_back(scaled(1.0 / pow_double(config.rope_theta, exponent), config.rope_scaling));
+    const double divisor = config.rope_divisors.empty() ? 1.0 : static_cast<double>(config.rope_divisors[pair]);
+    frequencies_.push_back(scaled(1.0 / pow_double(config.rope_theta, exponent), config.rope_scaling) / divisor);
   }
 }
 

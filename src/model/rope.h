@@ -3,11 +3,15 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "model/model_config.h"
 
 namespace slipstream {
+
+// The tensor of a GGUF file that model_config_gguf.cc reads into ModelConfig::rope_divisors.
+inline constexpr std::string_view kGgufRopeDivisors = "rope_freqs.weight";
 
 class RopeTable {
  public:

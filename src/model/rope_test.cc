@@ -66,5 +66,15 @@ TEST(Rope, llama3_scaling_slows_long_waves_only) {
   EXPECT_GT(num_mixed, 0u);
 }
 
+TEST(Rope, a_gguf_files_divisors_slow_each_frequency_by_itself) {
+  ModelConfig config = config_of(8, 500'000.0);
+  const RopeTable plain(config);
+  config.rope_divisors = {1.0f, 1.5f, 8.0f, 0.5f};
+  const RopeTable divided(config);
+  for (uint32_t pair = 0; pair < 4; ++pair) {
+    EXPECT_EQ(divided.frequencies()[pair], plain.frequencies()[pair] / static_cast<double>(config.rope_divisors[pair]));
+  }
+}
+
 }  // namespace
 }  // namespace slipstream

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "files/quoted.h"
+#include "model/rope.h"
 
 namespace slipstream {
 namespace {
@@ -377,12 +378,14 @@ class Planner {
 
   // A tensor that nobody asked for would change answers if it were left out. Left out on purpose:
   // - rotary_emb.inv_freq: old checkpoints store what the config says anyway;
-  // - lm_head of tied embeddings: transformers, too, takes the embedding instead.
+  // - lm_head of tied embeddings: transformers, too, takes the embedding instead;
+  // - GGUF's divisors of rope's frequencies: they are in the config.
   Status refuse_unused() const {
     const auto tensors = source_.tensors();
     for (size_t i = 0; i < tensors.size(); ++i) {
       const std::string_view name = tensors[i].name;
       if (used_[i] || name.ends_with(".rotary_emb.inv_freq")) continue;
+      if (names_ == TensorNames::kGguf && name == kGgufRopeDivisors) continue;
       if (config_.tied_embeddings && names_ == TensorNames::kHuggingFace && name.starts_with("lm_head.")) continue;
       return invalid(
           "{} is no part of a {} model with {} layers as it is read here, and answers would be wrong without it",
