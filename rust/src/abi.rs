@@ -5,7 +5,7 @@ use crate::chat_template::ChatTemplate;
 use crate::panics::caught;
 use crate::strftime::Moment;
 use crate::tokenizer::Tokenizer;
-use crate::{tokenizer_config, tokenizer_file, Outcome};
+use crate::{gguf_vocabulary, tokenizer_config, tokenizer_file, Outcome};
 
 /// Bytes owned by this crate; given back with slipstream_text_free_buffer.
 #[repr(C)]
@@ -132,17 +132,19 @@ pub unsafe extern "C" fn slipstream_text_tokenizer_from_gguf(
     types: *const i64,
     num_types: usize,
     merges: Strings,
+    bos: *const u32,
     tokenizer: *mut *mut Tokenizer,
     fault: *mut Buffer,
 ) -> i32 {
     guarded(fault, || {
-        let vocabulary = tokenizer_file::GgufVocabulary {
+        let vocabulary = gguf_vocabulary::GgufVocabulary {
             pre: pre.text("tokenizer.ggml.pre")?,
             tokens: tokens.texts("the token")?,
             types: slice(types, num_types),
             merges: merges.texts("the merge")?,
+            bos: bos.as_ref().copied(),
         };
-        *tokenizer = Box::into_raw(Box::new(tokenizer_file::from_gguf(&vocabulary)?));
+        *tokenizer = Box::into_raw(Box::new(gguf_vocabulary::read(&vocabulary)?));
         Ok(())
     })
 }

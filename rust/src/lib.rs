@@ -7,6 +7,7 @@ mod abi;
 mod added_tokens;
 mod budget;
 mod chat_template;
+mod gguf_vocabulary;
 mod limits;
 mod panics;
 mod python_methods;

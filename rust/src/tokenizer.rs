@@ -67,6 +67,11 @@ impl Tokenizer {
         })
     }
 
+    /// The same, with this token before every text that asks for special tokens.
+    pub fn beginning_with(self, id: u32) -> Tokenizer {
+        Tokenizer { prefix: vec![id], ..self }
+    }
+
     /// The texts of the tokens that are found in trusted places only.
     pub fn control_tokens(&self) -> &[String] {
         &self.control

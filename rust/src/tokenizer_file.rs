@@ -1,4 +1,4 @@
-//! A tokenizer.json, or the vocabulary of a GGUF file, becomes a Tokenizer. Hostile.
+//! A tokenizer.json becomes a Tokenizer. Hostile.
 //!
 //! What is read: byte-pair encoding with the steps listed below. Every other model, step or option is refused by its
 //! name, because a step that is not known here could neither be decoded token by token nor be bounded.
@@ -12,9 +12,6 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, PreTokenizerWrapper};
 
 const NORMALIZERS: &[&str] =
@@ -40,45 +37,45 @@ struct TokenizerFile {
 }
 
 #[derive(Deserialize)]
-struct AddedTokenEntry {
-    id: u32,
-    content: String,
+pub struct AddedTokenEntry {
+    pub id: u32,
+    pub content: String,
     #[serde(default)]
-    single_word: bool,
+    pub single_word: bool,
     #[serde(default)]
-    lstrip: bool,
+    pub lstrip: bool,
     #[serde(default)]
-    rstrip: bool,
+    pub rstrip: bool,
     #[serde(default = "yes")]
-    normalized: bool,
+    pub normalized: bool,
     #[serde(default)]
-    special: bool,
+    pub special: bool,
 }
 
 fn yes() -> bool {
     true
 }
 
-#[derive(Deserialize)]
-struct BpeModel {
+#[derive(Default, Deserialize)]
+pub struct BpeModel {
     #[serde(rename = "type")]
-    kind: Option<String>,
-    dropout: Option<f32>,
-    unk_token: Option<String>,
-    continuing_subword_prefix: Option<String>,
-    end_of_word_suffix: Option<String>,
-    fuse_unk: Option<bool>,
-    byte_fallback: Option<bool>,
-    ignore_merges: Option<bool>,
+    pub kind: Option<String>,
+    pub dropout: Option<f32>,
+    pub unk_token: Option<String>,
+    pub continuing_subword_prefix: Option<String>,
+    pub end_of_word_suffix: Option<String>,
+    pub fuse_unk: Option<bool>,
+    pub byte_fallback: Option<bool>,
+    pub ignore_merges: Option<bool>,
     #[serde(default)]
-    vocab: Vocabulary,
+    pub vocab: Vocabulary,
     #[serde(default)]
-    merges: Vec<Merge>,
+    pub merges: Vec<Merge>,
 }
 
 /// `{"token": id}`. Unigram's list of pairs lands here too, so that its name and not its shape is what is refused.
 #[derive(Default)]
-struct Vocabulary(AHashMap<String, u32>);
+pub struct Vocabulary(pub AHashMap<String, u32>);
 
 impl<'de> Deserialize<'de> for Vocabulary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -105,7 +102,7 @@ impl<'de> Deserialize<'de> for Vocabulary {
 }
 
 /// `["a", "b"]`, or `"a b"` as older files have it.
-struct Merge(String, String);
+pub struct Merge(String, String);
 
 impl<'de> Deserialize<'de> for Merge {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -130,7 +127,7 @@ impl<'de> Deserialize<'de> for Merge {
     }
 }
 
-fn split_merge(line: &str) -> Option<Merge> {
+pub fn split_merge(line: &str) -> Option<Merge> {
     let (left, right) = line.split_once(' ')?;
     (!left.is_empty() && !right.is_empty() && !right.contains(' ')).then(|| Merge(left.to_string(), right.to_string()))
 }
@@ -166,7 +163,7 @@ fn part<T: serde::de::DeserializeOwned>(name: &str, value: Value) -> Outcome<Opt
         .map_err(|fault| format!("{name}: {fault}"))
 }
 
-fn build_bpe(model: BpeModel) -> Outcome<BPE> {
+pub fn build_bpe(model: BpeModel) -> Outcome<BPE> {
     // Before there were other models there was no "type".
     let kind = model.kind.as_deref().unwrap_or("BPE");
     if kind != "BPE" {
@@ -224,7 +221,7 @@ fn check_vocabulary(vocabulary: &AHashMap<String, u32>) -> Outcome<()> {
     Ok(())
 }
 
-fn add_tokens(inner: &mut tokenizers::Tokenizer, entries: Vec<AddedTokenEntry>) -> Outcome<()> {
+pub fn add_tokens(inner: &mut tokenizers::Tokenizer, entries: Vec<AddedTokenEntry>) -> Outcome<()> {
     if entries.len() > MAX_ADDED_TOKENS {
         return Err(format!("{} added_tokens, at most {MAX_ADDED_TOKENS} are allowed", entries.len()));
     }
@@ -325,75 +322,4 @@ fn check_growth(normalizer: &Value) -> Outcome<()> {
         ));
     }
     Ok(())
-}
-
-/// What tokenizer.ggml.* of a GGUF file says of a byte-level BPE.
-pub struct GgufVocabulary<'a> {
-    pub pre: &'a str,
-    pub tokens: Vec<&'a str>,
-    pub types: &'a [i64],
-    pub merges: Vec<&'a str>,
-}
-
-// tokenizer.ggml.token_type
-const NORMAL: i64 = 1;
-const CONTROL: i64 = 3;
-const USER_DEFINED: i64 = 4;
-const UNUSED: i64 = 5;
-
-pub fn from_gguf(vocabulary: &GgufVocabulary) -> Outcome<Tokenizer> {
-    let pre_tokenizer: PreTokenizerWrapper = match vocabulary.pre {
-        // Digits one by one, then GPT-2's pattern, which ByteLevel brings along.
-        "smollm" => {
-            let steps: Vec<PreTokenizerWrapper> =
-                vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()];
-            Sequence::new(steps).into()
-        }
-        other => return Err(format!("tokenizer.ggml.pre {other:?} is not read yet, only \"smollm\"")),
-    };
-    if vocabulary.types.len() != vocabulary.tokens.len() {
-        return Err(format!("{} token types for {} tokens", vocabulary.types.len(), vocabulary.tokens.len()));
-    }
-    let mut ids = AHashMap::with_capacity(vocabulary.tokens.len());
-    let mut added = Vec::new();
-    for (id, (&token, &kind)) in vocabulary.tokens.iter().zip(vocabulary.types).enumerate() {
-        if ids.insert(token.to_string(), id as u32).is_some() {
-            return Err(format!("the token {token:?} occurs twice, the second time with id {id}"));
-        }
-        match kind {
-            NORMAL | UNUSED => {}
-            CONTROL | USER_DEFINED => added.push(AddedTokenEntry {
-                id: id as u32,
-                content: token.to_string(),
-                single_word: false,
-                lstrip: false,
-                rstrip: false,
-                normalized: false,
-                special: kind == CONTROL,
-            }),
-            other => {
-                return Err(format!(
-                    "the token {token:?} (id {id}) has type {other}, which a byte-level BPE does not have"
-                ))
-            }
-        }
-    }
-    let merges: Option<Vec<Merge>> = vocabulary.merges.iter().map(|line| split_merge(line)).collect();
-    let merges = merges.ok_or("a merge is not two tokens with one space between")?;
-    let mut inner = tokenizers::Tokenizer::new(build_bpe(BpeModel {
-        kind: None,
-        dropout: None,
-        unk_token: None,
-        continuing_subword_prefix: None,
-        end_of_word_suffix: None,
-        fuse_unk: None,
-        byte_fallback: None,
-        ignore_merges: None,
-        vocab: Vocabulary(ids),
-        merges,
-    })?);
-    inner.with_pre_tokenizer(Some(pre_tokenizer));
-    inner.with_decoder(Some(ByteLevel::new(false, true, true)));
-    add_tokens(&mut inner, added)?;
-    Tokenizer::new(inner, &serde_json::json!({"type": "ByteLevel"}))
 }

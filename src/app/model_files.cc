@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/gguf_vocabulary.h"
 #include "files/gguf.h"
 #include "files/quoted.h"
 #include "files/text_file.h"
@@ -41,14 +42,6 @@ Result<TextFiles> open_folder_text(const std::string& folder) {
   return text;
 }
 
-// An array of metadata, empty where the key is absent or of another type.
-template <class T>
-std::vector<T> metadata_array(const GgufMetadata& metadata, std::string_view key) {
-  const GgufValue* value = metadata.find(key);
-  const auto* array = value == nullptr ? nullptr : std::get_if<std::vector<T>>(value);
-  return array == nullptr ? std::vector<T>{} : *array;
-}
-
 // The text of the token whose id stands under `key`; "" where there is none.
 Result<std::string> metadata_token(const GgufMetadata& metadata, std::string_view key,
                                    const BpeVocabulary& vocabulary) {
@@ -59,18 +52,7 @@ Result<std::string> metadata_token(const GgufMetadata& metadata, std::string_vie
 }
 
 Result<TextFiles> open_gguf_text(const GgufMetadata& metadata) {
-  ASSIGN_OR_RETURN(const std::string model, metadata.get_string("tokenizer.ggml.model"));
-  if (model != "gpt2")
-    return invalid("tokenizer.ggml.model is {}, expected gpt2: other tokenizers are not read yet", in_quotes(model));
-  if (const GgufValue* add_bos = metadata.find("tokenizer.ggml.add_bos_token"); add_bos != nullptr) {
-    const bool* flag = std::get_if<bool>(add_bos);
-    if (flag == nullptr || *flag) return invalid("tokenizer.ggml.add_bos_token is not false: not read yet");
-  }
-  BpeVocabulary vocabulary;
-  ASSIGN_OR_RETURN(vocabulary.pre, metadata.get_string("tokenizer.ggml.pre"));
-  vocabulary.tokens = metadata_array<std::string>(metadata, "tokenizer.ggml.tokens");
-  vocabulary.token_types = metadata_array<int64_t>(metadata, "tokenizer.ggml.token_type");
-  vocabulary.merges = metadata_array<std::string>(metadata, "tokenizer.ggml.merges");
+  ASSIGN_OR_RETURN(const BpeVocabulary vocabulary, gguf_vocabulary(metadata));
   auto tokenizer = Tokenizer::from_bpe(vocabulary);
   if (!tokenizer.ok()) return std::move(tokenizer.error()).within("tokenizer.ggml");
   TextFiles text{std::move(tokenizer.value()), {}, {}, {}};

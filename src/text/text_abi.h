@@ -39,9 +39,11 @@ typedef struct slipstream_text_strings {
   size_t count;
 } slipstream_text_strings;
 
+// bos: the token before every text that asks for special tokens, or null.
 int32_t slipstream_text_tokenizer_from_gguf(slipstream_text_view pre, slipstream_text_strings tokens,
                                             const int64_t* types, size_t num_types, slipstream_text_strings merges,
-                                            slipstream_text_tokenizer** tokenizer, slipstream_text_buffer* fault);
+                                            const uint32_t* bos, slipstream_text_tokenizer** tokenizer,
+                                            slipstream_text_buffer* fault);
 void slipstream_text_free_tokenizer(slipstream_text_tokenizer* tokenizer);
 
 // trusted: num_trusted pairs [begin, end) of byte offsets in text, in order, not overlapping. ids: uint32.

@@ -74,10 +74,12 @@ Result<Tokenizer> Tokenizer::from_json(std::string_view tokenizer_json) {
 
 Result<Tokenizer> Tokenizer::from_bpe(const BpeVocabulary& vocabulary) {
   const FlatStrings tokens(vocabulary.tokens), merges(vocabulary.merges);
+  const TokenId* bos = vocabulary.bos_token.has_value() ? &*vocabulary.bos_token : nullptr;
   slipstream_text_tokenizer* handle = nullptr;
   TextBuffer fault;
   if (slipstream_text_tokenizer_from_gguf(text_view(vocabulary.pre), tokens.view(), vocabulary.token_types.data(),
-                                          vocabulary.token_types.size(), merges.view(), &handle, fault.out()) != 0) {
+                                          vocabulary.token_types.size(), merges.view(), bos, &handle,
+                                          fault.out()) != 0) {
     return text_fault(fault);
   }
   return finish(handle);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,10 +19,11 @@ namespace slipstream {
 
 // A byte-level BPE as a GGUF file carries it; app/ takes it out of the metadata.
 struct BpeVocabulary {
-  std::string pre;                   // tokenizer.ggml.pre, "smollm"
+  std::string pre;                   // tokenizer.ggml.pre: "smollm", "llama-bpe" or "qwen2"
   std::vector<std::string> tokens;   // by id
   std::vector<int64_t> token_types;  // ggml: 1 normal, 3 control, 4 user defined ...
   std::vector<std::string> merges;   // "a b", by rank
+  std::optional<TokenId> bos_token;  // what add_special adds before a text
 };
 
 // A piece of a rendered prompt. Control tokens are found only in trusted text (the template's own); what came from a
@@ -37,7 +39,7 @@ class Tokenizer {
   // The bytes of tokenizer.json; hostile. Reads BPE; other models, and steps that could not be bounded or decoded
   // token by token, are refused by name.
   static Result<Tokenizer> from_json(std::string_view tokenizer_json);
-  // Byte-level; a `pre` other than smollm is refused by name.
+  // Byte-level; another `pre` is refused by name. Encodes as the tokenizer.json does that the file was made from.
   static Result<Tokenizer> from_bpe(const BpeVocabulary& vocabulary);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;

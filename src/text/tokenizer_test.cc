@@ -151,7 +151,8 @@ TEST(TokenizerFromBpe, of_smollm_splits_digits_and_finds_control_tokens) {
   BpeVocabulary vocabulary{.pre = "smollm",
                            .tokens = {"<|im_end|>", "1", "2", "12", "a", "b", "ab", "<u>"},
                            .token_types = {3, 1, 1, 1, 1, 1, 1, 4},
-                           .merges = {"1 2", "a b"}};
+                           .merges = {"1 2", "a b"},
+                           .bos_token = {}};
   auto tokenizer = Tokenizer::from_bpe(vocabulary);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
   EXPECT_EQ(tokenizer->encode("12ab<|im_end|><u>", false).value(), (Ids{1, 2, 6, 7}));
@@ -159,8 +160,68 @@ TEST(TokenizerFromBpe, of_smollm_splits_digits_and_finds_control_tokens) {
   EXPECT_EQ(tokenizer->decode(Ids{3, 0, 6}, true).value(), "12ab");
 }
 
+// Every letter and digit, and what a test adds.
+BpeVocabulary letters_and(const std::string& pre, const std::vector<std::string>& more) {
+  BpeVocabulary vocabulary{.pre = pre, .tokens = {}, .token_types = {}, .merges = {}, .bos_token = {}};
+  for (const char letter : std::string("abc123")) vocabulary.tokens.emplace_back(1, letter);
+  vocabulary.tokens.insert(vocabulary.tokens.end(), more.begin(), more.end());
+  vocabulary.token_types.assign(vocabulary.tokens.size(), 1);
+  return vocabulary;
+}
+
+TEST(TokenizerFromBpe, of_llama_takes_three_digits_together_and_whole_pieces_before_merges) {
+  BpeVocabulary vocabulary = letters_and("llama-bpe", {"12", "123", "31", "abc", "bc"});
+  vocabulary.merges = {"1 2", "3 1", "b c"};
+  auto tokenizer = Tokenizer::from_bpe(vocabulary);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  // "123" and "abc" are tokens that no merge makes.
+  EXPECT_EQ(tokenizer->encode("123123", false).value(), (Ids{7, 7}));
+  EXPECT_EQ(tokenizer->encode("1231", false).value(), (Ids{7, 3})) << "not 3 and 1 together";
+  EXPECT_EQ(tokenizer->encode("abc", false).value(), (Ids{9}));
+  EXPECT_EQ(tokenizer->encode("aabc", false).value(), (Ids{0, 0, 10}));
+}
+
+TEST(TokenizerFromBpe, of_qwen_takes_digits_one_by_one_and_composes_characters) {
+  // An e with an accent: composed in two bytes, and an e before the accent alone.
+  const std::string composed = "\xC3\xA9", apart = "e\xCC\x81";
+  BpeVocabulary vocabulary = letters_and("qwen2", {"12", "\xC3\x83", "\xC2\xA9", "\xC3\x83\xC2\xA9"});
+  vocabulary.merges = {"1 2", "\xC3\x83 \xC2\xA9"};
+  auto tokenizer = Tokenizer::from_bpe(vocabulary);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  EXPECT_EQ(tokenizer->encode("12", false).value(), (Ids{3, 4}));
+  EXPECT_EQ(tokenizer->encode(composed, false).value(), (Ids{9}));
+  EXPECT_EQ(tokenizer->encode(apart, false).value(), (Ids{9}));
+  EXPECT_EQ(tokenizer->decode(Ids{9}, false).value(), composed);
+}
+
+TEST(TokenizerFromBpe, bos_comes_once_and_only_where_it_is_asked_for) {
+  BpeVocabulary vocabulary = letters_and("llama-bpe", {"<bos>"});
+  vocabulary.token_types.back() = 3;
+  vocabulary.bos_token = 6;
+  auto tokenizer = Tokenizer::from_bpe(vocabulary);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  EXPECT_EQ(tokenizer->encode("a", true).value(), (Ids{6, 0}));
+  EXPECT_EQ(tokenizer->encode("", true).value(), (Ids{6}));
+  EXPECT_EQ(tokenizer->encode("a", false).value(), (Ids{0}));
+  EXPECT_EQ(encoded(*tokenizer, {{"<bos>", true}, {"a", false}}, true), (Ids{6, 0})) << "a template's own";
+  vocabulary.bos_token = 7;
+  auto beyond = Tokenizer::from_bpe(vocabulary);
+  ASSERT_FALSE(beyond.ok());
+  EXPECT_EQ(beyond.error().message, "the token 7 that begins a text is none of the 7");
+}
+
+TEST(TokenizerFromBpe, unused_tokens_take_their_numbers_and_nothing_else) {
+  BpeVocabulary vocabulary = letters_and("qwen2", {"<end>", "[PAD7]", "[PAD8]"});
+  vocabulary.token_types = {1, 1, 1, 1, 1, 1, 3, 5, 5};
+  auto tokenizer = Tokenizer::from_bpe(vocabulary);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  EXPECT_EQ(tokenizer->vocab_size(), 9u);
+  EXPECT_EQ(encoded(*tokenizer, {{"a[PAD7]<end>", true}}), (Ids{0, 6}));
+}
+
 TEST(TokenizerFromBpe, what_is_wrong_or_unknown_is_named) {
-  const BpeVocabulary good{.pre = "smollm", .tokens = {"a", "b", "ab"}, .token_types = {1, 1, 1}, .merges = {"a b"}};
+  const BpeVocabulary good{.pre = "smollm", .tokens = {"a", "b", "ab"}, .token_types = {1, 1, 1}, .merges = {"a b"},
+                           .bos_token = {}};
   ASSERT_TRUE(Tokenizer::from_bpe(good).ok());
   const auto check = [&](auto change, const std::string& expected) {
     BpeVocabulary vocabulary = good;
@@ -169,14 +230,16 @@ TEST(TokenizerFromBpe, what_is_wrong_or_unknown_is_named) {
     ASSERT_FALSE(tokenizer.ok()) << expected;
     EXPECT_NE(tokenizer.error().message.find(expected), std::string::npos) << tokenizer.error().message;
   };
-  check([](auto& v) { v.pre = "llama-bpe"; }, "tokenizer.ggml.pre \"llama-bpe\" is not read yet");
+  check([](auto& v) { v.pre = "tekken"; },
+        "tokenizer.ggml.pre \"tekken\" is not read yet, only smollm, llama-bpe, qwen2");
+  check([](auto& v) { v.bos_token = 3; }, "the token 3 that begins a text");
   check([](auto& v) { v.token_types.pop_back(); }, "2 token types for 3 tokens");
   check([](auto& v) { v.token_types[1] = 6; }, "has type 6");
   check([](auto& v) { v.merges.push_back("ab"); }, "not two tokens with one space");
   check([](auto& v) { v.merges.push_back("a c"); }, "out of vocabulary");
   check([](auto& v) { v.tokens[1] = "a"; }, "occurs twice");
   check([](auto& v) { v.tokens[1] = "\xFF"; }, "not UTF-8");
-  check([](auto& v) { v = {.pre = "smollm", .tokens = {}, .token_types = {}, .merges = {}}; },
+  check([](auto& v) { v = {.pre = "smollm", .tokens = {}, .token_types = {}, .merges = {}, .bos_token = {}}; },
         "the vocabulary is empty");
 }
 

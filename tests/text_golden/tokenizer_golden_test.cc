@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,9 +24,12 @@ class TokenizerGolden : public testing::TestWithParam<std::string> {
   }
   const Tokenizer& tokenizer() const { return vocabulary_->tokenizer; }
   std::vector<std::string> lines(const std::string& what) const {
-    return golden_lines(GetParam() + "." + what + ".txt");
+    return golden_lines(folder_name(GetParam()) + "." + what + ".txt");
   }
   std::string detokenized(const std::vector<TokenId>& ids) const;
+  // llama.cpp's converter makes control tokens of all that look like it (<|fim_middle|>), which are plain text then
+  // where a request spells them; Hugging Face's answers find them everywhere.
+  bool spells_new_control_token(std::string_view text) const;
 
   const Vocabulary* vocabulary_ = nullptr;
 };
@@ -46,6 +50,15 @@ std::string TokenizerGolden::detokenized(const std::vector<TokenId>& ids) const 
   return text;
 }
 
+bool TokenizerGolden::spells_new_control_token(std::string_view text) const {
+  const auto& before = find_vocabulary(folder_name(GetParam()))->tokenizer.control_tokens();
+  for (const std::string& token : tokenizer().control_tokens()) {
+    const bool is_new = std::find(before.begin(), before.end(), token) == before.end();
+    if (is_new && text.find(token) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 TEST_P(TokenizerGolden, two_thousand_strings_encode_as_hugging_face_does) {
   const std::vector<std::string> strings = golden_lines("strings.txt");
   const std::vector<std::string> expected = lines("encodings");
@@ -55,6 +68,10 @@ TEST_P(TokenizerGolden, two_thousand_strings_encode_as_hugging_face_does) {
     const std::string text = unescape(strings[i]);
     const TextPiece trusted[] = {{text, true}};
     const std::string found = ids_hash(tokenizer().encode_pieces(trusted, false).value());
+    if (spells_new_control_token(text)) {
+      EXPECT_EQ(found, expected[i].substr(0, 8)) << "line " << i + 1 << ": " << strings[i];
+      continue;
+    }
     const std::string plain = ids_hash(tokenizer().encode(text, false).value());
     EXPECT_EQ(found == plain ? found : found + " " + plain, expected[i]) << "line " << i + 1 << ": " << strings[i];
   }
@@ -112,7 +129,7 @@ TEST_P(TokenizerGolden, encoded_text_decodes_to_itself) {
     if (!std::all_of(text.begin(), text.end(), has)) continue;
     const std::vector<TokenId> ids = tokenizer().encode(text, false).value();
     const std::string back = tokenizer().decode(ids, false).value();
-    if (GetParam() == "qwen3") {  // composes characters first; what it makes of them again is the same
+    if (folder_name(GetParam()) == "qwen3") {  // composes characters first; what it makes of them again is the same
       EXPECT_EQ(tokenizer().encode(back, false).value(), ids) << line;
     } else {
       if (GetParam() == "gemma3") text = with_spaces(text);
@@ -171,8 +188,25 @@ TEST_P(TokenizerGolden, a_megabyte_of_one_letter_takes_less_than_a_second_and_co
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, TokenizerGolden, testing::Values("tiny", "smollm2", "qwen3", "llama3_2", "gemma3"),
+INSTANTIATE_TEST_SUITE_P(Of, TokenizerGolden,
+                         testing::Values("tiny", "smollm2", "qwen3", "qwen3_by_gguf", "llama3_2", "llama3_2_by_gguf",
+                                         "gemma3"),
                          [](const auto& instance) { return instance.param; });
+
+// BOS before a Llama's text and nothing before Qwen's, though neither GGUF file has a key for it.
+TEST(TokenizerByGguf, what_the_folder_adds_to_a_text_the_file_adds) {
+  for (const std::string folder : {"llama3_2", "qwen3"}) {
+    const Vocabulary* expected = find_vocabulary(folder);
+    if (expected == nullptr) GTEST_SKIP() << why_skipped(folder);
+    const Vocabulary* found = find_vocabulary(folder + std::string(kByGguf));
+    for (const std::string text : {"", "a word", "<|begin_of_text|>"}) {
+      EXPECT_EQ(found->tokenizer.encode(text, true).value(), expected->tokenizer.encode(text, true).value()) << text;
+    }
+    const TextPiece with_bos[] = {{expected->bos_token, true}, {"a word", false}};
+    EXPECT_EQ(found->tokenizer.encode_pieces(with_bos, true).value(),
+              expected->tokenizer.encode_pieces(with_bos, true).value());
+  }
+}
 
 }  // namespace
 }  // namespace slipstream

@@ -4,10 +4,14 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
+#include "app/gguf_vocabulary.h"
 #include "base/check.h"
 #include "files/gguf.h"
+#include "files/test_files.h"
 #include "text_golden/golden_files.h"
 
 namespace slipstream {
@@ -43,35 +47,75 @@ Vocabulary read_folder(const std::string& folder) {
           std::move(config.chat_template), std::move(config.bos_token), std::move(config.eos_token)};
 }
 
-template <class T>
-const T& value_of(const GgufMetadata& metadata, std::string_view key) {
-  const GgufValue* value = metadata.find(key);
-  CHECK(value != nullptr && std::holds_alternative<T>(*value), "{}", key);
-  return std::get<T>(*value);
+Vocabulary read_gguf(const std::string& path, std::string bos_token, std::string eos_token) {
+  const GgufFile file = taken(open_gguf(path), path);
+  const BpeVocabulary vocabulary = taken(gguf_vocabulary(file.metadata), path);
+  return {taken(Tokenizer::from_bpe(vocabulary), path),
+          taken(file.metadata.get_string("tokenizer.chat_template"), path), std::move(bos_token), std::move(eos_token)};
 }
 
-Vocabulary read_smollm2(const std::string& path) {
-  const GgufFile file = taken(open_gguf(path), path);
-  const GgufMetadata& metadata = file.metadata;
-  BpeVocabulary vocabulary;
-  vocabulary.pre = value_of<std::string>(metadata, "tokenizer.ggml.pre");
-  vocabulary.tokens = value_of<std::vector<std::string>>(metadata, "tokenizer.ggml.tokens");
-  vocabulary.token_types = value_of<std::vector<int64_t>>(metadata, "tokenizer.ggml.token_type");
-  vocabulary.merges = value_of<std::vector<std::string>>(metadata, "tokenizer.ggml.merges");
-  return {taken(Tokenizer::from_bpe(vocabulary), path), value_of<std::string>(metadata, "tokenizer.chat_template"),
-          "<|im_start|>", "<|im_end|>"};
+// What llama.cpp's converter makes of a folder: added tokens that are special, or look it, are control tokens.
+std::string gguf_of_folder(const std::string& folder, const TokenizerConfig& config) {
+  using Json = nlohmann::json;
+  const Json json = Json::parse(read_whole_file(folder + "/tokenizer.json"));
+  constexpr uint32_t kNormal = 1, kControl = 3, kUserDefined = 4;
+  std::map<uint32_t, std::pair<std::string, uint32_t>> tokens;
+  for (const auto& [token, id] : json["model"]["vocab"].items()) tokens[id.get<uint32_t>()] = {token, kNormal};
+  for (const Json& added : json["added_tokens"]) {
+    const auto text = added["content"].get<std::string>();
+    const bool control = added["special"].get<bool>() || (text.starts_with("<|") && text.ends_with("|>"));
+    tokens[added["id"].get<uint32_t>()] = {text, control ? kControl : kUserDefined};
+  }
+  std::vector<std::string> texts, merges;
+  std::string types = bytes_of<uint32_t>(5) + bytes_of<uint64_t>(tokens.size());
+  GgufBuilder gguf;
+  for (const auto& [id, token] : tokens) {
+    CHECK(id == texts.size(), "{}: no token {}", folder, texts.size());
+    if (token.first == config.bos_token) gguf.u32("tokenizer.ggml.bos_token_id", id);
+    texts.push_back(token.first);
+    types += bytes_of(token.second);
+  }
+  for (const Json& merge : json["model"]["merges"])
+    merges.push_back(merge[0].get<std::string>() + " " + merge[1].get<std::string>());
+  const auto pattern = json["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"].get<std::string>();
+  gguf.string("tokenizer.ggml.model", "gpt2");
+  gguf.string("tokenizer.ggml.pre", pattern.find("{1,3}") == std::string::npos ? "qwen2" : "llama-bpe");
+  gguf.strings("tokenizer.ggml.tokens", texts);
+  gguf.key("tokenizer.ggml.token_type", 9, types);
+  gguf.strings("tokenizer.ggml.merges", merges);
+  gguf.string("tokenizer.chat_template", config.chat_template);
+  return gguf.bytes();
+}
+
+// Of the folder `name`, by way of a GGUF file: FOLDER.gguf where there is one (tools/make_gguf.py --vocab-only writes
+// it with the gguf package), else one made here.
+Vocabulary read_folder_as_gguf(const std::string& folder) {
+  const TokenizerConfig config =
+      taken(read_tokenizer_config(read_whole_file(folder + "/tokenizer_config.json")), folder);
+  if (std::filesystem::exists(folder + ".gguf"))
+    return read_gguf(folder + ".gguf", config.bos_token, config.eos_token);
+  const TempFolder temporary;
+  write_file(temporary.path("x.gguf"), gguf_of_folder(folder, config));
+  return read_gguf(temporary.path("x.gguf"), config.bos_token, config.eos_token);
 }
 
 std::unique_ptr<Vocabulary> read_vocabulary(const std::string& name) {
   if (name == "smollm2") {
     if (!std::filesystem::exists(smollm2_path())) return nullptr;
-    return std::make_unique<Vocabulary>(read_smollm2(smollm2_path()));
+    return std::make_unique<Vocabulary>(read_gguf(smollm2_path(), "<|im_start|>", "<|im_end|>"));
   }
-  if (!std::filesystem::exists(folder_of(name))) return nullptr;
-  return std::make_unique<Vocabulary>(read_folder(folder_of(name)));
+  const std::string folder = folder_of(folder_name(name));
+  if (!std::filesystem::exists(folder)) return nullptr;
+  return std::make_unique<Vocabulary>(is_by_gguf(name) ? read_folder_as_gguf(folder) : read_folder(folder));
 }
 
 }  // namespace
+
+bool is_by_gguf(const std::string& name) { return name.ends_with(kByGguf); }
+
+std::string folder_name(const std::string& name) {
+  return is_by_gguf(name) ? name.substr(0, name.size() - kByGguf.size()) : name;
+}
 
 const Vocabulary* find_vocabulary(const std::string& name) {
   static std::map<std::string, std::unique_ptr<Vocabulary>> read;
@@ -82,7 +126,7 @@ const Vocabulary* find_vocabulary(const std::string& name) {
 
 std::string why_skipped(const std::string& name) {
   if (name == "smollm2") return "SKIPPED: no " + smollm2_path();
-  return "SKIPPED: no tokenizers/" + name + " in $SLIPSTREAM_DATA";
+  return "SKIPPED: no tokenizers/" + folder_name(name) + " in $SLIPSTREAM_DATA";
 }
 
 }  // namespace slipstream
