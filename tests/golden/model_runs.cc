@@ -31,6 +31,18 @@ TokenId argmax(std::span<const float> logits) {
   return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
+// A folder of answers may hold a GGUF model in place of a checkpoint of Hugging Face's kind: its file, or the first of
+// several.
+std::string model_of(const std::string& path) {
+  std::string first;
+  if (!std::filesystem::is_directory(path)) return path;
+  for (const auto& entry : std::filesystem::directory_iterator(path)) {
+    const std::string file = entry.path().string();
+    if (file.ends_with(".gguf") && (first.empty() || file < first)) first = file;
+  }
+  return first.empty() ? path : first;
+}
+
 // One prompt and what follows it, as greedy_tokens() steps it.
 struct Greedy {
   std::vector<TokenId> tokens;
@@ -43,9 +55,7 @@ struct Greedy {
 }  // namespace
 
 Result<LoadedModel> load_model(const std::string& path, ThreadPool& pool) {
-  // A folder of answers may hold a GGUF file in place of a checkpoint of Hugging Face's kind.
-  const std::string gguf = path + "/model.gguf";
-  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(std::filesystem::exists(gguf) ? gguf : path));
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(model_of(path)));
   ASSIGN_OR_RETURN(Weights weights, load_checkpoint(checkpoint, pool, {}));
   return LoadedModel{std::move(checkpoint), std::move(weights)};
 }
