@@ -122,8 +122,8 @@ size_t gguf_data_begin(const std::string& path) {
 }
 
 TEST_F(Flipped, bytes_of_a_gguf_front) {
-  const std::string good = read_file(kOracles + "llama-untied-gguf/model.gguf");
-  const size_t front = gguf_data_begin(kOracles + "llama-untied-gguf/model.gguf");
+  const std::string good = read_file(kOracles + "llama-gguf/model.gguf");
+  const size_t front = gguf_data_begin(kOracles + "llama-gguf/model.gguf");
   for (uint32_t world = 0; world < 1500; ++world) {
     SCOPED_TRACE(fmt::format("seed {} world {}", kSeed, world));
     replace("x.gguf", flip(good, 0, front));
@@ -134,10 +134,10 @@ TEST_F(Flipped, bytes_of_a_gguf_front) {
 
 TEST_F(Flipped, bytes_of_a_gguf_front_without_the_long_lists) {
   // Metadata keys up to the tokens, and the descriptions of tensors behind the merges.
-  const std::string good = read_file(kOracles + "llama-untied-gguf/model.gguf");
+  const std::string good = read_file(kOracles + "llama-gguf/model.gguf");
   const size_t keys_end = good.find("tokenizer.ggml.tokens");
   const size_t infos_begin = good.find("tokenizer.ggml.bos_token_id");
-  const size_t front = gguf_data_begin(kOracles + "llama-untied-gguf/model.gguf");
+  const size_t front = gguf_data_begin(kOracles + "llama-gguf/model.gguf");
   ASSERT_LT(infos_begin, front);
   for (uint32_t world = 0; world < 1500; ++world) {
     SCOPED_TRACE(fmt::format("seed {} world {}", kSeed, world));
@@ -149,7 +149,7 @@ TEST_F(Flipped, bytes_of_a_gguf_front_without_the_long_lists) {
 
 TEST_F(Flipped, a_gguf_cut_off_anywhere_is_refused) {
   const std::string path = folder_.path("x.gguf");
-  std::filesystem::copy_file(kOracles + "llama-untied-gguf/model.gguf", path);
+  std::filesystem::copy_file(kOracles + "llama-gguf/model.gguf", path);
   const size_t whole = std::filesystem::file_size(path);
   const size_t front = gguf_data_begin(path);
   // Shorter and shorter: a few places in the data, then every third byte of the front.
