@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -273,7 +274,7 @@ class RandomGguf {
     std::string data;
     const uint16_t d = narrow_fp16(number());
     const uint16_t m = narrow_fp16(number());
-    if (type_ == GgufBuilder::kQ8_0 || type_ == GgufBuilder::kQ4_1) data += bytes_of(d);
+    if (type_ == GgufBuilder::kQ8_0 || type_ == GgufBuilder::kQ4_0 || type_ == GgufBuilder::kQ4_1) data += bytes_of(d);
     if (type_ == GgufBuilder::kQ4_1) data += bytes_of(m);
     std::array<uint8_t, 32> q{};
     for (uint32_t i = 0; i < 32; ++i) {
@@ -288,6 +289,15 @@ class RandomGguf {
           meaning.push_back(widen_fp16(narrow_fp16(value)));
           data += bytes_of(narrow_fp16(value));
           break;
+        case GgufBuilder::kBf16: {
+          const auto bits = static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16);
+          meaning.push_back(widen_bf16(bits));
+          data += bytes_of(bits);
+          break;
+        }
+        case GgufBuilder::kQ4_0:
+          meaning.push_back(widen_fp16(d) * static_cast<float>((q[i] & 15) - 8));
+          break;
         case GgufBuilder::kQ8_0:
           meaning.push_back(widen_fp16(d) * static_cast<float>(static_cast<int8_t>(q[i])));
           data += static_cast<char>(q[i]);
@@ -295,7 +305,8 @@ class RandomGguf {
         default: meaning.push_back(std::fma(widen_fp16(d), static_cast<float>(q[i] & 15), widen_fp16(m)));
       }
     }
-    for (uint32_t i = 0; type_ == GgufBuilder::kQ4_1 && i < 16; ++i)
+    const bool nibbles = type_ == GgufBuilder::kQ4_0 || type_ == GgufBuilder::kQ4_1;
+    for (uint32_t i = 0; nibbles && i < 16; ++i)
       data += static_cast<char>((q[i] & 15) | (q[i + 16] & 15) << 4);
     return data;
   }
@@ -325,7 +336,8 @@ void expect_gguf_matrix(const RandomGguf& file, const std::string& name, const P
 }
 
 TEST(WeightsGguf, every_type_means_what_its_blocks_say_and_rotary_rows_are_halves_again) {
-  for (const uint32_t type : {GgufBuilder::kF32, GgufBuilder::kF16, GgufBuilder::kQ8_0, GgufBuilder::kQ4_1}) {
+  for (const uint32_t type : {GgufBuilder::kF32, GgufBuilder::kF16, GgufBuilder::kBf16, GgufBuilder::kQ8_0,
+                              GgufBuilder::kQ4_0, GgufBuilder::kQ4_1}) {
     SCOPED_TRACE(type);
     const RandomGguf file(type);
     const TempFolder folder;
