@@ -34,8 +34,8 @@ class Arena {
 
 // What this process may still take, in bytes: MemAvailable, or less where a cgroup (v1 or v2) limits it.
 uint64_t available_memory_bytes();
-// The part of that which one cgroup's folder decides: its limit less what it uses, pages of files not counted, since the
-// system drops them when memory is needed. No limit: the largest number.
+// The part of that which one cgroup's folder decides: its limit less what it uses, pages of files not counted, since
+// the system drops them when memory is needed. No limit: the largest number.
 uint64_t memory_left_in_group(const std::string& folder);
 // Resident memory of this process now, and its highest so far, in bytes.
 uint64_t resident_bytes();

@@ -24,7 +24,8 @@ TEST_P(ModelWorldTest, each_answer_is_the_one_its_request_gets_alone) {
   EXPECT_GT(totals.num_at_length, 500u);
 }
 
-INSTANTIATE_TEST_SUITE_P(TinyModels, ModelWorldTest, testing::Values("llama-mlx-4bit-g64", "qwen3-fp16", "qwen3-moe-mlx-4bit-g64-mixed"));
+INSTANTIATE_TEST_SUITE_P(TinyModels, ModelWorldTest,
+                         testing::Values("llama-mlx-4bit-g64", "qwen3-fp16", "qwen3-moe-mlx-4bit-g64-mixed"));
 
 }  // namespace
 }  // namespace slipstream
