@@ -75,7 +75,7 @@ Result<OpenedModel> load(const ServeSettings& settings, const std::string& path,
   const CapacityInput memory =
       capacity_input(settings, checkpoint.config, pool.num_threads(), weights_bytes, available_memory_bytes());
   RETURN_IF_ERROR(plan_capacity(memory));
-  LOG_INFO("loading {}", path);
+  LOG_DEBUG("loading {}", path);  // not info: a model that is wrong ends in one line
   const Clock clock = Clock::real();
   const double start_s = clock.now_s();
   ASSIGN_OR_RETURN(OpenedModel model, load_model(std::move(files), pool, terminal_progress("loading")));
