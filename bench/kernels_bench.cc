@@ -1,6 +1,6 @@
 // The kernels' speed beside the machine's limits, all measured in one run:
 //
-//   kernels_bench [matmul] [attention] [rowwise] [threads=2] [isa=avx2] [rows=1,2,4] [mib=512]
+//   kernels_bench [matmul] [attention] [rowwise] [pack] [threads=2] [isa=avx2] [rows=1,2,4] [mib=512]
 //
 // Weights are random bytes (zeros run faster), many matrices in turn, `mib` in all, so that they come from memory and
 // not from a cache. matmul: GB/s of weights as packed with its share of a plain read, 10^12 operations a second with
@@ -24,7 +24,7 @@ namespace slipstream {
 namespace {
 
 struct Options {
-  bool matmul = false, attention = false, rowwise = false;
+  bool matmul = false, attention = false, rowwise = false, pack = false;
   uint32_t threads = 2;
   size_t mib = 512;
   Isa isa = best_isa();
@@ -266,6 +266,37 @@ void run_rowwise(const Bench& bench) {
   }
 }
 
+// -- packing -------------------------------------------------------------------------------------
+// One thread packs rows that lie in a cache (loading reads them from a file) into memory that is new to the cache. Its
+// limit is a plain copy of as many bytes to the same place.
+void run_pack(const Bench& bench) {
+  constexpr uint32_t kCols = 2048;
+  Random random(5);
+  std::vector<uint64_t> bytes(kPanelRows * kCols);
+  for (uint64_t& word : bytes) word = random.bits();
+  for (const MatrixFormat& format : all_formats()) {
+    PanelSource source;
+    source.num_rows = kPanelRows;
+    for (uint32_t row = 0; row < kPanelRows; ++row) {
+      source.values[row] = source.scales[row] = source.biases[row] = bytes.data() + row * kCols / 2;
+    }
+    const size_t panel_bytes = packed_panel_bytes(format, kCols);
+    const size_t num_panels = bench.memory.size() / panel_bytes;
+    const size_t each = std::min<size_t>(num_panels, 256);
+    const auto time = [&](auto&& work) {
+      return static_cast<double>(each * panel_bytes) / shortest_seconds(20, [&](int run) {
+               for (size_t i = 0; i < each; ++i) {
+                 work(bench.memory.data() + (run * each + i) % num_panels * panel_bytes);
+               }
+             }) * 1e-9;
+    };
+    const double packed = time([&](std::byte* to) { pack_panel(format, kCols, source, to); });
+    const double copied = time([&](std::byte* to) { std::memcpy(to, bytes.data(), panel_bytes); });
+    fmt::print("pack {:32} {:5.2f} GB/s packed; plain copy {:5.2f} GB/s ({:3.0f} %)\n", describe(format), packed, copied,
+               packed / copied * 100);
+  }
+}
+
 // -- arguments -----------------------------------------------------------------------------------
 bool read_number(std::string_view text, size_t& value) {
   return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
@@ -275,6 +306,7 @@ bool read_option(std::string_view argument, Options& options) {
   if (argument == "matmul") return options.matmul = true;
   if (argument == "attention") return options.attention = true;
   if (argument == "rowwise") return options.rowwise = true;
+  if (argument == "pack") return options.pack = true;
   const size_t equals = argument.find('=');
   if (equals == std::string_view::npos) return false;
   const std::string_view name = argument.substr(0, equals);
@@ -312,7 +344,7 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "not understood: {}\n", argv[i]);
     return 2;
   }
-  const bool all = !options.matmul && !options.attention && !options.rowwise;
+  const bool all = !options.matmul && !options.attention && !options.rowwise && !options.pack;
   Result<Arena> arena = Arena::make(options.mib << 20);
   if (!arena) {
     fmt::print(stderr, "{} MiB cannot be had\n", options.mib);
@@ -326,6 +358,7 @@ int run(int argc, char** argv) {
   if (all || options.matmul) run_matmul(bench);
   if (all || options.attention) run_attention(bench);
   if (all || options.rowwise) run_rowwise(bench);
+  if (all || options.pack) run_pack(bench);
   return 0;
 }
 

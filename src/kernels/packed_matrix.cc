@@ -1,5 +1,6 @@
 #include "kernels/packed_matrix.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
@@ -20,33 +21,97 @@ void check_format(const MatrixFormat& format, uint32_t cols) {
   CHECK(cols % format.group == 0, "{} inputs in groups of {}", cols, format.group);
 }
 
+// Packing is a transposition: 16 rows of words become lines of 16 words, word w of all rows in line w. Loads and stores
+// of whole words, a few lines at a time so that those stay in the nearest cache.
+//
+//   row 0   w0 w1 w2 ..          line 0   row 0's w0, row 1's w0, .. row 15's w0
+//   row 1   w0 w1 w2 ..    ->    line 1   row 0's w1, row 1's w1, ..
+template <class Word>
+void put_words(const std::byte* row_values, uint32_t num_words, uint32_t row, std::byte* lines) {
+  for (uint32_t w = 0; w < num_words; ++w) {
+    std::memcpy(lines + (size_t{w} * kPanelRows + row) * sizeof(Word), row_values + w * sizeof(Word), sizeof(Word));
+  }
+}
+
+constexpr uint32_t kUnitInputs = 64;  // packed_block.h: values stand in units of 64 inputs
+
+// 64 inputs of every row, or the 32 that are left where the group is 32.
+void pack_unit(const MatrixFormat& format, const PanelSource& source, uint32_t col, uint32_t inputs, std::byte* lines) {
+  for (uint32_t row = 0; row < source.num_rows; ++row) {
+    const auto* values = static_cast<const std::byte*>(source.values[row]) + col;
+    if (format.bits == 8) {
+      put_words<uint32_t>(values, inputs / 4, row, lines);
+      continue;
+    }
+    std::array<std::byte, kUnitInputs / 2> pairs;  // input i in the low half, 32 + i in the high one
+    if (inputs == kUnitInputs) {
+      for (uint32_t i = 0; i < pairs.size(); ++i) {
+        pairs[i] = (values[i] & std::byte{15}) | values[pairs.size() + i] << 4;
+      }
+    } else {
+      for (uint32_t i = 0; i < pairs.size(); ++i) pairs[i] = values[i] & std::byte{15};
+    }
+    put_words<uint32_t>(pairs.data(), pairs.size() / 4, row, lines);
+  }
+}
+
+// Element `group` of every row's scales or biases, side by side.
+template <class Element>
+void put_elements(const std::array<const void*, kPanelRows>& rows, uint32_t num_rows, uint32_t group, std::byte* to) {
+  for (uint32_t row = 0; row < num_rows; ++row) {
+    std::memcpy(to + row * sizeof(Element), static_cast<const std::byte*>(rows[row]) + group * sizeof(Element),
+                sizeof(Element));
+  }
+}
+
+template <class Element>
+void pack_group(const MatrixFormat& format, const BlockLayout& layout, const PanelSource& source, uint32_t group,
+                std::byte* to) {
+  put_elements<Element>(source.scales, source.num_rows, group, to);
+  if (format.type == WeightType::kUnsigned) {
+    put_elements<Element>(source.biases, source.num_rows, group, to + layout.bias_offset);
+  }
+}
+
 void pack_quantised(const MatrixFormat& format, uint32_t cols, const PanelSource& source, std::byte* panel) {
   const BlockLayout layout = block_layout(format);
-  const uint32_t unit = scale_bytes(format.scales);
-  for (uint32_t row = 0; row < source.num_rows; ++row) {
-    const auto* values = static_cast<const uint8_t*>(source.values[row]);
-    for (uint32_t col = 0; col < cols; ++col) {
-      std::byte* block = panel + static_cast<size_t>(col / layout.inputs) * layout.block_bytes;
-      const uint32_t in_block = col % layout.inputs;
-      auto* lines = reinterpret_cast<uint8_t*>(block) + in_block / 64 * format.bits * 128;
-      const uint32_t k = in_block % 64;
-      if (format.bits == 8) {
-        lines[k / 4 * 64 + row * 4 + k % 4] = values[col];
+  for (uint32_t first = 0; first < cols; first += layout.inputs, panel += layout.block_bytes) {
+    const uint32_t end = std::min(cols, first + layout.inputs);
+    for (uint32_t col = first; col < end; col += kUnitInputs) {
+      pack_unit(format, source, col, std::min(kUnitInputs, end - col),
+                panel + (col - first) / kUnitInputs * format.bits * 128);
+    }
+    for (uint32_t group = first / format.group; group < end / format.group; ++group) {
+      std::byte* to = panel + layout.value_bytes + group % layout.groups * layout.group_bytes;
+      if (format.scales == ScaleType::kFp32) {
+        pack_group<uint32_t>(format, layout, source, group, to);
       } else {
-        const uint32_t low_or_high = k / 32 * 4;
-        lines[k % 32 / 4 * 64 + row * 4 + k % 4] |= static_cast<uint8_t>((values[col] & 15) << low_or_high);
+        pack_group<uint16_t>(format, layout, source, group, to);
       }
     }
-    const auto* scales = static_cast<const std::byte*>(source.scales[row]);
-    const auto* biases = static_cast<const std::byte*>(source.biases[row]);
-    for (uint32_t group = 0; group < cols / format.group; ++group) {
-      std::byte* to = panel + static_cast<size_t>(group / layout.groups) * layout.block_bytes + layout.value_bytes +
-                      group % layout.groups * layout.group_bytes + row * unit;
-      std::memcpy(to, scales + static_cast<size_t>(group) * unit, unit);
-      if (format.type == WeightType::kUnsigned) {
-        std::memcpy(to + layout.bias_offset, biases + static_cast<size_t>(group) * unit, unit);
-      }
+  }
+}
+
+// [num_words][16 rows] of Word.
+template <class Word>
+void pack_words(uint32_t num_words, const PanelSource& source, std::byte* panel) {
+  constexpr uint32_t kLines = 64;  // at a time
+  for (uint32_t first = 0; first < num_words; first += kLines) {
+    for (uint32_t row = 0; row < source.num_rows; ++row) {
+      put_words<Word>(static_cast<const std::byte*>(source.values[row]) + size_t{first} * sizeof(Word),
+                      std::min(kLines, num_words - first), row, panel + size_t{first} * kPanelRows * sizeof(Word));
     }
+  }
+}
+
+void pack_unquantised(WeightType type, uint32_t cols, const PanelSource& source, std::byte* panel) {
+  if (type == WeightType::kFp32) return pack_words<uint32_t>(cols, source, panel);
+  if (type == WeightType::kFp16) return pack_words<uint16_t>(cols, source, panel);
+  pack_words<uint32_t>(cols / 2, source, panel);  // pairs of bf16
+  if (cols % 2 == 0) return;
+  for (uint32_t row = 0; row < source.num_rows; ++row) {
+    std::memcpy(panel + (size_t{cols / 2} * kPanelRows + row) * 4,
+                static_cast<const std::byte*>(source.values[row]) + (size_t{cols} - 1) * 2, 2);
   }
 }
 
@@ -111,21 +176,7 @@ void pack_panel(const MatrixFormat& format, uint32_t cols, const PanelSource& so
   check_format(format, cols);
   std::memset(panel, 0, packed_panel_bytes(format, cols));
   if (format.quantised()) return pack_quantised(format, cols, source, panel);
-  for (uint32_t row = 0; row < source.num_rows; ++row) {
-    for (uint32_t col = 0; col < cols; ++col) {
-      if (format.type == WeightType::kFp32) {
-        const auto* values = static_cast<const std::byte*>(source.values[row]);
-        std::memcpy(panel + (static_cast<size_t>(col) * kPanelRows + row) * 4,
-                    values + static_cast<size_t>(col) * 4, 4);
-      } else {
-        const size_t place = format.type == WeightType::kBf16
-                                 ? (static_cast<size_t>(col / 2) * kPanelRows + row) * 2 + col % 2
-                                 : static_cast<size_t>(col) * kPanelRows + row;
-        const auto* values = static_cast<const std::byte*>(source.values[row]);
-        std::memcpy(panel + place * 2, values + static_cast<size_t>(col) * 2, 2);
-      }
-    }
-  }
+  pack_unquantised(format.type, cols, source, panel);
 }
 
 void unpack_row(const PackedMatrix& matrix, uint32_t row, float* out) {

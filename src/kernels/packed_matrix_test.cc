@@ -25,6 +25,61 @@ TEST(PackedMatrix, unpack_row_gives_back_what_was_packed) {
   }
 }
 
+// pack_panel() value by value, as packed_block.h tells where each stands.
+void pack_slowly(const MatrixFormat& format, uint32_t cols, const PanelSource& source, std::byte* panel) {
+  std::memset(panel, 0, packed_panel_bytes(format, cols));
+  const auto copy = [](std::byte* to, const void* from, size_t index, size_t size) {
+    std::memcpy(to, static_cast<const std::byte*>(from) + index * size, size);
+  };
+  for (uint32_t row = 0; row < source.num_rows; ++row) {
+    for (uint32_t col = 0; col < cols; ++col) {
+      if (!format.quantised()) {
+        const size_t size = format.type == WeightType::kFp32 ? 4 : 2;
+        const size_t place = format.type == WeightType::kBf16 ? (size_t{col / 2} * kPanelRows + row) * 2 + col % 2
+                                                              : size_t{col} * kPanelRows + row;
+        copy(panel + place * size, source.values[row], col, size);
+        continue;
+      }
+      const BlockLayout layout = block_layout(format);
+      std::byte* block = panel + size_t{col / layout.inputs} * layout.block_bytes;
+      const uint32_t in_block = col % layout.inputs;
+      std::byte* lines = block + in_block / 64 * format.bits * 128;
+      const uint32_t k = in_block % 64;
+      const std::byte value = static_cast<const std::byte*>(source.values[row])[col];
+      if (format.bits == 8) lines[k / 4 * 64 + row * 4 + k % 4] = value;
+      if (format.bits == 4) lines[k % 32 / 4 * 64 + row * 4 + k % 4] |= (value & std::byte{15}) << (k / 32 * 4);
+      const uint32_t unit = scale_bytes(format.scales);
+      std::byte* to = block + layout.value_bytes + in_block / format.group * layout.group_bytes + row * unit;
+      copy(to, source.scales[row], col / format.group, unit);
+      if (format.type == WeightType::kUnsigned) copy(to + layout.bias_offset, source.biases[row], col / format.group, unit);
+    }
+  }
+}
+
+TEST(PackedMatrix, packs_the_bytes_that_the_slow_twin_packs) {
+  Random random(3);
+  for (const MatrixFormat& format : all_formats()) {
+    for (uint32_t cols : {1u, 2u, 31u, 32u, 33u, 64u, 96u, 127u, 128u, 129u, 256u, 640u}) {
+      if (format.quantised() && cols % format.group != 0) continue;
+      for (uint32_t num_rows : {0u, 1u, 7u, 16u}) {
+        std::vector<uint8_t> bytes(3 * kPanelRows * cols * 4);  // all bits, also those that no reader would set
+        for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random.bits());
+        PanelSource source;
+        source.num_rows = num_rows;
+        for (uint32_t row = 0; row < num_rows; ++row) {
+          source.values[row] = &bytes[(row * 3 + 0) * cols * 4];
+          source.scales[row] = &bytes[(row * 3 + 1) * cols * 4];
+          source.biases[row] = &bytes[(row * 3 + 2) * cols * 4];
+        }
+        std::vector<std::byte> fast(packed_panel_bytes(format, cols), std::byte{0x55}), slow(fast.size());
+        pack_panel(format, cols, source, fast.data());
+        pack_slowly(format, cols, source, slow.data());
+        EXPECT_TRUE(fast == slow) << describe(format) << " " << num_rows << " rows of " << cols;
+      }
+    }
+  }
+}
+
 TEST(PackedMatrix, an_odd_number_of_unquantised_inputs_is_padded) {
   Random random(1);
   const MatrixFormat format{WeightType::kBf16, 16, 0, ScaleType::kFp32};
