@@ -292,8 +292,8 @@ void run_pack(const Bench& bench) {
     };
     const double packed = time([&](std::byte* to) { pack_panel(format, kCols, source, to); });
     const double copied = time([&](std::byte* to) { std::memcpy(to, bytes.data(), panel_bytes); });
-    fmt::print("pack {:32} {:5.2f} GB/s packed; plain copy {:5.2f} GB/s ({:3.0f} %)\n", describe(format), packed, copied,
-               packed / copied * 100);
+    fmt::print("pack {:32} {:5.2f} GB/s packed; plain copy {:5.2f} GB/s ({:3.0f} %)\n", describe(format), packed,
+               copied, packed / copied * 100);
   }
 }
 

@@ -9,9 +9,10 @@ class App;
 
 namespace slipstream {
 
-void add_serve_command(CLI::App& program, int& exit_status);    // slipstream serve MODEL
-void add_inspect_command(CLI::App& program, int& exit_status);  // slipstream inspect MODEL [--json]
-void add_logits_command(CLI::App& program, int& exit_status);   // slipstream logits MODEL --tokens IN --out OUT
-void add_eval_command(CLI::App& program, int& exit_status);     // slipstream eval perplexity MODEL FILE
+void add_serve_command(CLI::App& program, int& exit_status);       // slipstream serve MODEL
+void add_inspect_command(CLI::App& program, int& exit_status);     // slipstream inspect MODEL [--json]
+void add_logits_command(CLI::App& program, int& exit_status);      // slipstream logits MODEL --tokens IN --out OUT
+void add_eval_command(CLI::App& program, int& exit_status);        // slipstream eval perplexity MODEL FILE
+void add_make_dummy_command(CLI::App& program, int& exit_status);  // slipstream make-dummy SHAPE DIR
 
 }  // namespace slipstream

@@ -4,13 +4,13 @@
 
 #include <CLI/CLI.hpp>
 
-#include "app/model_path.h"
 #include "base/processors.h"
 
 namespace slipstream {
 
 void ComputeOptions::add_to(CLI::App& command) {
-  command.add_option("MODEL", model, kModelHelp)->required();
+  command.add_option("MODEL", model, kModelHelp);
+  command.add_option("--dummy", dummy, dummy_help());
   command.add_option("--threads", num_threads, "compute threads (default: the cores this process may use)")
       ->check(CLI::Range(1u, 1024u));
   command.add_option("--isa", isa, "instruction set (default: the best of this machine); the same bits with each")
@@ -22,6 +22,8 @@ void ComputeOptions::add_to(CLI::App& command) {
       ->check(CLI::IsMember({16u, 32u, 64u, 128u, 256u}))
       ->capture_default_str();
 }
+
+Result<ModelPath> ComputeOptions::find() const { return find_model_or_dummy(model, dummy); }
 
 uint32_t ComputeOptions::threads() const { return num_threads != 0 ? num_threads : usable_processors(); }
 

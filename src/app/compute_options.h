@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "app/model_path.h"
 #include "base/result.h"
 #include "model/cpu_executor.h"
 
@@ -15,14 +16,17 @@ namespace slipstream {
 
 struct ComputeOptions {
   std::string model;
+  std::string dummy;                  // instead of MODEL: SHAPE or SHAPE:SEED
   uint32_t num_threads = 0;           // 0: as many as this process may use cores
   std::string isa;                    // "": the best of this machine
   std::string activations = "int16";  // or "f32", the yardstick
   uint32_t block_tokens = 64;
 
-  // Adds MODEL, --threads, --isa, --activations and --block-size to a command; `this` outlives its parsing.
+  // Adds MODEL, --dummy, --threads, --isa, --activations and --block-size to a command; `this` outlives its parsing.
   void add_to(CLI::App& command);
   uint32_t threads() const;
+  // find_model_or_dummy() of the two.
+  Result<ModelPath> find() const;
   // Sizes are left to the command. Error: an instruction set that this machine does not have.
   Result<CpuExecutorOptions> executor_options() const;
 };

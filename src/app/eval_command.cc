@@ -30,8 +30,8 @@ Status run_perplexity(const PerplexityOptions& options) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
   ASSIGN_OR_RETURN(const std::string text, read_text_file(options.text_file, kMaxTextBytes));
   ThreadPool pool(options.compute.threads());
-  ASSIGN_OR_RETURN(const ModelPath found, find_model(options.compute.model));
-  ASSIGN_OR_RETURN(ModelFiles files, open_model_files(found.path));
+  ASSIGN_OR_RETURN(const ModelPath found, options.compute.find());
+  ASSIGN_OR_RETURN(ModelFiles files, open_model_files(found));
   ASSIGN_OR_RETURN(const OpenedModel model, load_model(std::move(files), pool, terminal_progress("loading")));
   if (options.window_tokens > model.config.max_position_embeddings) {
     return invalid("--window {}: the model takes {} tokens (max_position_embeddings)", options.window_tokens,
@@ -59,12 +59,15 @@ void add_eval_command(CLI::App& program, int& exit_status) {
   const auto options = std::make_shared<PerplexityOptions>();
   CLI::App* command = eval->add_subcommand("perplexity", "perplexity of a text, in windows with nothing before them");
   options->compute.add_to(*command);
-  command->add_option("FILE", options->text_file, "the text, UTF-8")->required();
+  command->add_option("FILE", options->text_file, "the text, UTF-8");
   command->add_option("--window", options->window_tokens, "tokens of a window")
       ->check(CLI::Range(2u, 1u << 20))
       ->capture_default_str();
   command->add_option("--max-tokens", options->max_tokens, "only so many tokens of the text (default: all)");
   command->callback([options, &exit_status] {
+    PerplexityOptions& given = *options;
+    if (!given.compute.dummy.empty() && given.text_file.empty()) given.text_file.swap(given.compute.model);
+    if (given.text_file.empty()) throw CLI::RequiredError("FILE");
     const Status status = run_perplexity(*options);
     exit_status = status.ok() ? 0 : fail(status.error());
   });

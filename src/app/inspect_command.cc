@@ -15,11 +15,12 @@ namespace {
 
 struct InspectOptions {
   std::string model;
+  std::string dummy;
   bool json = false;
 };
 
 Status run_inspect(const InspectOptions& options) {
-  ASSIGN_OR_RETURN(const ModelPath model, find_model(options.model));
+  ASSIGN_OR_RETURN(const ModelPath model, find_model_or_dummy(options.model, options.dummy));
   ASSIGN_OR_RETURN(const InspectReport report, inspect_model(model, available_memory_bytes(), usable_processors()));
   fmt::print("{}", options.json ? inspect_json(report) + "\n" : inspect_text(report));
   return ok_status();
@@ -31,7 +32,8 @@ void add_inspect_command(CLI::App& program, int& exit_status) {
   const auto options = std::make_shared<InspectOptions>();
   CLI::App* command =
       program.add_subcommand("inspect", "say what a model is, and how many users it can have in this machine's memory");
-  command->add_option("MODEL", options->model, kModelHelp)->required();
+  command->add_option("MODEL", options->model, kModelHelp);
+  command->add_option("--dummy", options->dummy, dummy_help());
   command->add_flag("--json", options->json, "one JSON object, for programs");
   command->callback([options, &exit_status] {
     const Status status = run_inspect(*options);

@@ -176,7 +176,7 @@ Json memory_json(const CapacityInput& memory) {
 }  // namespace
 
 Result<InspectReport> inspect_model(const ModelPath& model, uint64_t available_bytes, uint32_t num_threads) {
-  ASSIGN_OR_RETURN(const ModelFiles files, open_model_files(model.path));
+  ASSIGN_OR_RETURN(const ModelFiles files, open_model_files(model));
   const Checkpoint& checkpoint = files.checkpoint;
   InspectReport report;
   report.name = model.name;

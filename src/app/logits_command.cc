@@ -73,8 +73,8 @@ Result<std::unique_ptr<CpuExecutor>> make_executor(const ModelConfig& config, co
 Status run_logits(const LogitsOptions& options) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, options.compute.executor_options());
   ThreadPool pool(options.compute.threads());
-  ASSIGN_OR_RETURN(const ModelPath model, find_model(options.compute.model));
-  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(model.path));
+  ASSIGN_OR_RETURN(const ModelPath model, options.compute.find());
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_found(model));
   // No text is needed here, but a folder that is wrong is refused whatever it is opened for. (A GGUF file may come
   // without a tokenizer, from a converter under test.)
   if (checkpoint.names == TensorNames::kHuggingFace) RETURN_IF_ERROR(open_model_text(checkpoint));
@@ -89,7 +89,7 @@ Status run_logits(const LogitsOptions& options) {
 
   std::vector<SafetensorsWriter::Entry> entries;
   for (const auto& prompt : prompts)
-    entries.push_back({fmt::format("logits.{}", entries.size()), prompt.size(), config.vocab_size});
+    entries.push_back({fmt::format("logits.{}", entries.size()), DType::kF32, {prompt.size(), config.vocab_size}});
   ASSIGN_OR_RETURN(SafetensorsWriter writer, SafetensorsWriter::create(options.out_file, entries));
   PromptRun run(*executor, prompts, run_options);
   for (auto step = run.step(); !step.empty(); step = run.step()) {

@@ -113,7 +113,7 @@ TEST(EvalCommand, prints_the_perplexity_of_a_text) {
   EXPECT_EQ(ran.exit_status, 0) << ran.err;
 
   ThreadPool pool(1);
-  const auto model = load_model(open_model_files(kModel).value(), pool, {});
+  const auto model = load_model(open_model_files({kModel, "", {}}).value(), pool, {});
   ASSERT_TRUE(model.ok()) << model.error().message;
   const auto tokens = model->text.tokenizer.encode(text, false);
   ASSERT_TRUE(tokens.ok());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/byte_tokenizer.h"
 #include "app/gguf_vocabulary.h"
 #include "files/gguf.h"
 #include "files/quoted.h"
@@ -42,6 +43,13 @@ Result<TextFiles> open_folder_text(const std::string& folder) {
   return text;
 }
 
+Result<TextFiles> make_byte_text(const DummyShape& shape) {
+  ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::from_json(byte_tokenizer_json(shape.vocab_size)));
+  ASSIGN_OR_RETURN(TokenizerConfig config, read_tokenizer_config(byte_tokenizer_config_json()));
+  return TextFiles{std::move(tokenizer), byte_chat_template(), std::move(config.bos_token),
+                   std::move(config.eos_token)};
+}
+
 // The text of the token whose id stands under `key`; "" where there is none.
 Result<std::string> metadata_token(const GgufMetadata& metadata, std::string_view key,
                                    const BpeVocabulary& vocabulary) {
@@ -77,9 +85,15 @@ void add_eos_token(const TextFiles& text, ModelConfig& config) {
 
 }  // namespace
 
+Result<Checkpoint> open_found(const ModelPath& model) {
+  return model.dummy ? open_dummy(*model.dummy) : open_checkpoint(model.path);
+}
+
 Result<ModelText> open_model_text(Checkpoint& checkpoint) {
   const std::string& path = checkpoint.path;
-  auto opened = checkpoint.names == TensorNames::kGguf ? open_gguf_text(checkpoint.metadata) : open_folder_text(path);
+  auto opened = checkpoint.dummy                       ? make_byte_text(*checkpoint.dummy)
+                : checkpoint.names == TensorNames::kGguf ? open_gguf_text(checkpoint.metadata)
+                                                         : open_folder_text(path);
   if (!opened.ok()) return std::move(opened.error()).within(path);
   TextFiles& text = opened.value();
   ModelConfig& config = checkpoint.config;
@@ -99,8 +113,8 @@ Result<ModelText> open_model_text(Checkpoint& checkpoint) {
                    std::move(template_tokens)};
 }
 
-Result<ModelFiles> open_model_files(const std::string& path) {
-  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
+Result<ModelFiles> open_model_files(const ModelPath& model) {
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, open_found(model));
   ASSIGN_OR_RETURN(ModelText text, open_model_text(checkpoint));
   return ModelFiles{std::move(checkpoint), std::move(text)};
 }

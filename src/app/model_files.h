@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "app/model_path.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "model/checkpoint.h"
@@ -35,11 +36,14 @@ struct OpenedModel {
   Weights weights;
 };
 
+// What find_model_or_dummy() found: open_checkpoint(), or open_dummy().
+Result<Checkpoint> open_found(const ModelPath& model);
+
 // The tokenizer's own end of text joins the checkpoint's eos_tokens.
 Result<ModelText> open_model_text(Checkpoint& checkpoint);
 
 // Cheap things first: everything that can be wrong with config, tokenizer and template is said before a weight is read.
-Result<ModelFiles> open_model_files(const std::string& path);
+Result<ModelFiles> open_model_files(const ModelPath& model);
 // `progress` is called while packing (bytes done, bytes in all); it may be empty.
 Result<OpenedModel> load_model(ModelFiles files, ThreadPool& pool, const LoadProgress& progress);
 

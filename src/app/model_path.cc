@@ -46,4 +46,12 @@ Result<ModelPath> find_model(const std::string& model, const HubEnvironment& env
 
 Result<ModelPath> find_model(const std::string& model) { return find_model(model, this_environment()); }
 
+Result<ModelPath> find_model_or_dummy(const std::string& model, const std::string& dummy) {
+  if (model.empty() == dummy.empty()) return invalid("expected MODEL or --dummy SHAPE, one of the two");
+  if (dummy.empty()) return find_model(model);
+  auto name = read_dummy_name(dummy);
+  if (!name.ok()) return std::move(name.error()).within("--dummy");
+  return ModelPath{std::string(name->shape.name), std::string(name->shape.name), *name};
+}
+
 }  // namespace slipstream

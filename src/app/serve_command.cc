@@ -53,12 +53,12 @@ Result<std::unique_ptr<Server>> open_server(const ServeSettings& settings, const
 
 // The model's files, with the settings' own template where they name one. A wrong path is said before the weights are
 // read.
-Result<ModelFiles> open_files(const ServeSettings& settings, const std::string& path) {
+Result<ModelFiles> open_files(const ServeSettings& settings, const ModelPath& model) {
   std::string source;
   if (!settings.chat_template.empty()) {
     ASSIGN_OR_RETURN(source, read_text_file(settings.chat_template, kMaxTemplateBytes));
   }
-  ASSIGN_OR_RETURN(ModelFiles files, open_model_files(path));
+  ASSIGN_OR_RETURN(ModelFiles files, open_model_files(model));
   if (!settings.chat_template.empty()) {
     auto made = ChatTemplate::make(source, files.text.template_tokens);
     if (!made.ok()) return std::move(made.error()).within(settings.chat_template);
@@ -68,14 +68,14 @@ Result<ModelFiles> open_files(const ServeSettings& settings, const std::string& 
 }
 
 // Refuses what cannot fit before a weight is read.
-Result<OpenedModel> load(const ServeSettings& settings, const std::string& path, ThreadPool& pool) {
-  ASSIGN_OR_RETURN(ModelFiles files, open_files(settings, path));
+Result<OpenedModel> load(const ServeSettings& settings, const ModelPath& found, ThreadPool& pool) {
+  ASSIGN_OR_RETURN(ModelFiles files, open_files(settings, found));
   const Checkpoint& checkpoint = files.checkpoint;
   ASSIGN_OR_RETURN(const uint64_t weights_bytes, packed_weights_bytes(checkpoint));
   const CapacityInput memory =
       capacity_input(settings, checkpoint.config, pool.num_threads(), weights_bytes, available_memory_bytes());
   RETURN_IF_ERROR(plan_capacity(memory));
-  LOG_DEBUG("loading {}", path);  // not info: a model that is wrong ends in one line
+  LOG_DEBUG("loading {}", found.path);  // not info: a model that is wrong ends in one line
   const Clock clock = Clock::real();
   const double start_s = clock.now_s();
   ASSIGN_OR_RETURN(OpenedModel model, load_model(std::move(files), pool, terminal_progress("loading")));
@@ -138,11 +138,11 @@ void say_facts(const ServeSettings& settings, const std::string& name, const Ope
 
 Status serve(const ServeSettings& settings) {
   set_log_level(settings.log_level);
-  ASSIGN_OR_RETURN(const ModelPath found, find_model(settings.model));
+  ASSIGN_OR_RETURN(const ModelPath found, find_model_or_dummy(settings.model, settings.dummy));
   const std::string name = settings.served_model_name.empty() ? found.name : settings.served_model_name;
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server, open_server(settings, name));
   ThreadPool pool(num_threads_of(settings));
-  ASSIGN_OR_RETURN(const OpenedModel model, load(settings, found.path, pool));
+  ASSIGN_OR_RETURN(const OpenedModel model, load(settings, found, pool));
   // Once more, of what is there now that the weights are in.
   ASSIGN_OR_RETURN(const Capacity capacity, plan_capacity(capacity_input(settings, model.config, pool.num_threads(), 0,
                                                                          available_memory_bytes())));
@@ -196,14 +196,16 @@ std::vector<std::string> find_mistakes(const CLI::App& command, ServeSettings& s
   }
   const std::vector<std::string> wrong = read_serve_options(given_options(command), settings);
   mistakes.insert(mistakes.end(), wrong.begin(), wrong.end());
+  if (!settings.model.empty() && !settings.dummy.empty()) mistakes.push_back("MODEL, --dummy: give one of the two");
   return mistakes;
 }
 
 int run_serve(const CLI::App& command, ServeSettings& settings) {
   const std::vector<std::string> mistakes = find_mistakes(command, settings);
   for (const std::string& mistake : mistakes) fmt::print(stderr, "slipstream: {}\n", mistake);
-  if (settings.model.empty()) fmt::print(stderr, "{}", command.help("slipstream"));
-  if (!mistakes.empty() || settings.model.empty()) return 2;
+  const bool no_model = settings.model.empty() && settings.dummy.empty();
+  if (no_model) fmt::print(stderr, "{}", command.help("slipstream"));
+  if (!mistakes.empty() || no_model) return 2;
   const Status status = serve(settings);
   return status.ok() ? 0 : fail(status.error());
 }

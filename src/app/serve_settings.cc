@@ -4,6 +4,8 @@
 #include <bit>
 #include <charconv>
 
+#include "model/dummy_shape.h"
+
 namespace slipstream {
 namespace {
 
@@ -128,6 +130,13 @@ const ServeOption kOptions[] = {
     {"--chat-template", "FILE", kServer, "A chat template (Jinja) in place of the model's own", false,
      [](std::string_view v, ServeSettings& s) { return read_text(v, s.chat_template); }},
 
+    {"--dummy", "SHAPE[:SEED]", kMachine,
+     "Instead of MODEL: random weights as large and slow as a real model's. SHAPE is what make-dummy takes", false,
+     [](std::string_view v, ServeSettings& s) -> Status {
+       RETURN_IF_ERROR(read_text(v, s.dummy));
+       RETURN_IF_ERROR(read_dummy_name(v));
+       return ok_status();
+     }},
     {"--threads", "N", kMachine, "Compute threads (as many as processors may be used). Never changes an answer", false,
      [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 1024, s.threads); }},
     {"--isa", "NAME", kMachine, "Instruction set: reference or avx2 (the best there is). Never changes an answer",

@@ -19,6 +19,7 @@ inline constexpr double kDefaultCacheFraction = 0.20;  // of the memory that is 
 
 struct ServeSettings {
   std::string model;                         // a folder, a .gguf file, or a hub's name
+  std::string dummy;                         // instead of it: SHAPE or SHAPE:SEED
 
   bool continuous_batching = false;          // false: simple mode, one request at a time
   uint32_t max_num_seqs = 256;               // with continuous batching

@@ -47,6 +47,7 @@ TEST(ServeSettings, every_option_changes_its_field) {
                                 {"--api-key", "b"},
                                 {"--served-model-name", "m"},
                                 {"--chat-template", "t.jinja"},
+                                {"--dummy", "qwen3-0.6b-8bit:3"},
                                 {"--threads", "3"},
                                 {"--isa", "reference"},
                                 {"--log-level", "debug"}});
@@ -67,6 +68,7 @@ TEST(ServeSettings, every_option_changes_its_field) {
   EXPECT_EQ(s.api_keys, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(s.served_model_name, "m");
   EXPECT_EQ(s.chat_template, "t.jinja");
+  EXPECT_EQ(s.dummy, "qwen3-0.6b-8bit:3");
   EXPECT_EQ(s.threads, 3u);
   EXPECT_EQ(s.isa, Isa::kReference);
   EXPECT_EQ(s.log_level, LogLevel::kDebug);
@@ -94,6 +96,7 @@ TEST(ServeSettings, numbers_are_read_to_their_last_character_and_checked) {
       {"--cache-memory-percent", {"0", "1.01", "-0.2", "nan", "20%", "inf"}},
       {"--max-model-len", {"0"}},
       {"--max-step-ms", {"-1", "nan", "60001"}},
+      {"--dummy", {"", "llama", "qwen3-0.6b-8bit:", "qwen3-0.6b-8bit:x", "qwen3-0.6b-8bit:-1"}},
       {"--threads", {"0", "1025"}},
       {"--log-level", {"loud", ""}},
       {"--host", {""}},

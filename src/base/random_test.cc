@@ -45,5 +45,12 @@ TEST(Random, neighbouring_counters_are_uniform_and_independent) {
   EXPECT_NEAR(sum_products / count, 0.0, 5 * 2.7e-4);
 }
 
+// The generator's own first numbers from state 0 (Vigna's splitmix64.c).
+TEST(SplitMix64, gives_the_published_numbers) {
+  EXPECT_EQ(splitmix64(0, 0), 0xe220a8397b1dcdafull);
+  EXPECT_EQ(splitmix64(0, 1), 0x6e789e6aa1b965f4ull);
+  EXPECT_EQ(splitmix64(0, 2), 0x06c45d188009454full);
+}
+
 }  // namespace
 }  // namespace slipstream

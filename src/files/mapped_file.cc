@@ -60,6 +60,12 @@ MappedFile::~MappedFile() {
   ::close(fd_);
 }
 
+void MappedFile::need(std::span<const std::byte> part) const {
+  const size_t begin = static_cast<size_t>(part.data() - bytes_.data()) / kPage * kPage;
+  const size_t end = static_cast<size_t>(part.data() - bytes_.data()) + part.size();
+  madvise(const_cast<std::byte*>(bytes_.data()) + begin, end - begin, MADV_WILLNEED);  // advice only
+}
+
 //        page      page      page      page      page
 //   |---------|---[=====|=========|=====]---|---------|
 //       unmapped: these and the fault-around on both sides (clean pages: whoever needs one faults it in again)

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <fmt/ranges.h>
+
 #include <cerrno>
 #include <cstring>
 
@@ -33,15 +35,17 @@ Status write_all(int fd, const void* bytes, size_t size, uint64_t offset, const 
 
 // The format: 8 bytes length of the header, the header as JSON, the tensors' bytes.
 // https://github.com/huggingface/safetensors
-Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path, const std::vector<Entry>& entries) {
-  std::string header = "{";
+Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path, const std::vector<Entry>& entries,
+                                                    const std::string& metadata) {
+  std::string header = metadata.empty() ? "{" : fmt::format("{{\"__metadata__\":{}", metadata);
   std::vector<Place> places;
   uint64_t bytes = 0;
   for (const Entry& entry : entries) {
-    const uint64_t size = entry.rows * entry.cols * sizeof(float);
-    header += fmt::format("{}\"{}\":{{\"dtype\":\"F32\",\"shape\":[{},{}],\"data_offsets\":[{},{}]}}",
-                          places.empty() ? "" : ",", entry.name, entry.rows, entry.cols, bytes, bytes + size);
-    places.push_back({bytes, entry.rows, entry.cols});
+    ASSIGN_OR_RETURN(const uint64_t size, tensor_bytes(entry.dtype, entry.shape));
+    header += fmt::format("{}\"{}\":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
+                          header.size() == 1 ? "" : ",", entry.name, dtype_name(entry.dtype),
+                          fmt::join(entry.shape, ","), bytes, bytes + size);
+    places.push_back({bytes, size});
     bytes += size;
   }
   header += "}";
@@ -69,11 +73,15 @@ SafetensorsWriter::~SafetensorsWriter() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Status SafetensorsWriter::write_row(size_t entry, uint64_t row, std::span<const float> values) {
+Status SafetensorsWriter::write(size_t entry, uint64_t offset, std::span<const std::byte> bytes) {
   const Place& place = places_.at(entry);
-  CHECK(row < place.rows && values.size() == place.cols, "row {} of {}, {} values of {}", row, place.rows,
-        values.size(), place.cols);
-  return write_all(fd_, values.data(), values.size_bytes(), place.offset + row * place.cols * sizeof(float), path_);
+  CHECK(offset <= place.bytes && bytes.size() <= place.bytes - offset, "{} bytes at {} of {}", bytes.size(), offset,
+        place.bytes);
+  return write_all(fd_, bytes.data(), bytes.size(), place.offset + offset, path_);
+}
+
+Status SafetensorsWriter::write_row(size_t entry, uint64_t row, std::span<const float> values) {
+  return write(entry, row * values.size_bytes(), std::as_bytes(values));
 }
 
 Status SafetensorsWriter::close() {

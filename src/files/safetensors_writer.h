@@ -1,5 +1,5 @@
-// Writes a safetensors file of fp32 matrices whose shapes are known before their numbers: the header first, then rows
-// in any order, so that logits larger than memory can be written as they are computed.
+// Writes a safetensors file of tensors whose shapes are known before their numbers: the header first, then bytes in any
+// order, so that what is larger than memory can be written as it is computed.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "files/tensor_source.h"
 
 namespace slipstream {
 
@@ -15,26 +16,29 @@ class SafetensorsWriter {
  public:
   struct Entry {
     std::string name;  // printable, without " and backslash
-    uint64_t rows = 0;
-    uint64_t cols = 0;
+    DType dtype = DType::kF32;
+    std::vector<uint64_t> shape;
   };
 
-  // Replaces what is at `path`. The file has its full size at once; rows not written are zeros.
-  static Result<SafetensorsWriter> create(const std::string& path, const std::vector<Entry>& entries);
+  // Replaces what is at `path`. The file has its full size at once; bytes not written are zeros. metadata: JSON for
+  // "__metadata__", as {"format":"mlx"}; "" for none.
+  static Result<SafetensorsWriter> create(const std::string& path, const std::vector<Entry>& entries,
+                                          const std::string& metadata = "");
   ~SafetensorsWriter();
   SafetensorsWriter(SafetensorsWriter&& other) noexcept;
   SafetensorsWriter& operator=(SafetensorsWriter&&) = delete;
 
-  // values: [cols] of the entry.
+  // Any thread; what two threads write at once does not overlap.
+  Status write(size_t entry, uint64_t offset, std::span<const std::byte> bytes);
+  // The entry is fp32 [rows, cols], values: [cols].
   Status write_row(size_t entry, uint64_t row, std::span<const float> values);
   // The file is complete; says whether the system has taken all of it.
   Status close();
 
  private:
   struct Place {
-    uint64_t offset = 0;  // of row 0 in the file
-    uint64_t rows = 0;
-    uint64_t cols = 0;
+    uint64_t offset = 0;  // of its first byte in the file
+    uint64_t bytes = 0;
   };
   SafetensorsWriter(int fd, std::string path, std::vector<Place> places);
 

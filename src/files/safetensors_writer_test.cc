@@ -12,7 +12,8 @@ namespace {
 
 TEST(SafetensorsWriter, what_was_written_is_read_back_whatever_the_order_of_rows) {
   const TempFolder folder;
-  auto writer = SafetensorsWriter::create(folder.path("model.safetensors"), {{"logits.0", 3, 2}, {"logits.1", 1, 5}});
+  auto writer = SafetensorsWriter::create(folder.path("model.safetensors"),
+                                          {{"logits.0", DType::kF32, {3, 2}}, {"logits.1", DType::kF32, {1, 5}}});
   ASSERT_TRUE(writer.ok()) << writer.error().message;
   const std::vector<float> wide{1, 2, 3, 4, 5};
   ASSERT_TRUE(writer->write_row(1, 0, wide).ok());
@@ -33,7 +34,7 @@ TEST(SafetensorsWriter, what_was_written_is_read_back_whatever_the_order_of_rows
 }
 
 TEST(SafetensorsWriter, a_file_that_cannot_be_made_is_said_by_its_name) {
-  const auto writer = SafetensorsWriter::create("/no-such-folder/out.safetensors", {{"a", 1, 1}});
+  const auto writer = SafetensorsWriter::create("/no-such-folder/out.safetensors", {{"a", DType::kF32, {1, 1}}});
   ASSERT_FALSE(writer.ok());
   EXPECT_NE(writer.error().message.find("/no-such-folder/out.safetensors"), std::string::npos);
 }

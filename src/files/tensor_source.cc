@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/memory.h"
+#include "files/made_bytes.h"
 #include "files/mapped_file.h"
 #include "files/quoted.h"
 
@@ -76,7 +77,7 @@ Result<uint64_t> tensor_bytes(DType dtype, std::span<const uint64_t> shape) {
   return bytes;
 }
 
-Result<TensorSource> TensorSource::make(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files) {
+Status TensorSource::sort_and_check(std::vector<Tensor>& tensors) {
   std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
   for (size_t i = 1; i < tensors.size(); ++i) {
     if (tensors[i - 1].name != tensors[i].name) continue;
@@ -85,12 +86,22 @@ Result<TensorSource> TensorSource::make(std::vector<Tensor> tensors, std::vector
                : invalid("tensor {} is in {} and again in {}", in_quotes(tensors[i].name), tensors[i - 1].file,
                          tensors[i].file);
   }
-  RETURN_IF_ERROR(check_overlaps(tensors));
-  return TensorSource(std::move(tensors), std::move(files));
+  return check_overlaps(tensors);
 }
 
-TensorSource::TensorSource(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files)
-    : tensors_(std::move(tensors)), files_(std::move(files)) {
+Result<TensorSource> TensorSource::make(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files) {
+  RETURN_IF_ERROR(sort_and_check(tensors));
+  return TensorSource(std::move(tensors), std::move(files), nullptr);
+}
+
+Result<TensorSource> TensorSource::make(std::vector<Tensor> tensors, std::shared_ptr<MadeBytes> made) {
+  RETURN_IF_ERROR(sort_and_check(tensors));
+  return TensorSource(std::move(tensors), {}, std::move(made));
+}
+
+TensorSource::TensorSource(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files,
+                           std::shared_ptr<MadeBytes> made)
+    : tensors_(std::move(tensors)), files_(std::move(files)), made_(std::move(made)) {
   for (const Tensor& tensor : tensors_) {
     CHECK(tensor.bytes.size() == tensor_bytes(tensor.dtype, tensor.shape).value(), "tensor {}", tensor.name);
   }
@@ -105,12 +116,23 @@ const Tensor* TensorSource::find(std::string_view name) const {
   return found != tensors_.end() && found->name == name ? &*found : nullptr;
 }
 
+const MappedFile& TensorSource::file_of(std::span<const std::byte> bytes) const {
+  const auto found = std::find_if(files_.begin(), files_.end(),
+                                  [&bytes](const auto& file) { return file->contains(bytes.data()); });
+  CHECK(found != files_.end(), "bytes that belong to no file of this source");
+  return **found;
+}
+
+void TensorSource::need(std::span<const std::byte> bytes) const {
+  if (bytes.empty()) return;
+  if (made_ != nullptr) return made_->need(bytes);
+  file_of(bytes).need(bytes);
+}
+
 void TensorSource::release(std::span<const std::byte> bytes) const {
   if (bytes.empty()) return;
-  for (const auto& file : files_) {
-    if (file->contains(bytes.data())) return file->release(bytes, drop_cache_);
-  }
-  CHECK(false, "released bytes belong to no file of this source");
+  if (made_ != nullptr) return made_->release(bytes);
+  file_of(bytes).release(bytes, drop_cache_);
 }
 
 uint64_t TensorSource::total_bytes() const {

@@ -38,6 +38,7 @@ struct Tensor {
   std::string shape_text() const { return slipstream::shape_text(shape); }
 };
 
+class MadeBytes;
 class MappedFile;
 
 class TensorSource {
@@ -45,20 +46,29 @@ class TensorSource {
   // Each tensor's bytes lie in one of the files and are tensor_bytes() long (CHECKed). Errors: a name twice, or two
   // tensors that share bytes.
   static Result<TensorSource> make(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files);
+  // The same where the tensors' bytes are made when they are needed, not read (model/dummy_tensors.h).
+  static Result<TensorSource> make(std::vector<Tensor> tensors, std::shared_ptr<MadeBytes> made);
 
   const Tensor* find(std::string_view name) const;  // null when there is none
   std::span<const Tensor> tensors() const { return tensors_; }  // sorted by name
   uint64_t total_bytes() const;                     // of all tensors
+  // To be called before bytes are looked at: those that are made are made now, on this thread; those of a file begin to
+  // be read. Any thread; two threads' bytes do not overlap.
+  void need(std::span<const std::byte> bytes) const;
   // Gives pages of these bytes back to the system: they were packed and will not be read again. Also the system's own
   // copy of the file goes when the checkpoint is so large that memory needs it; a small one stays cached for the next
   // start. Any thread.
   void release(std::span<const std::byte> bytes) const;
 
  private:
-  TensorSource(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files);
+  TensorSource(std::vector<Tensor> tensors, std::vector<std::shared_ptr<MappedFile>> files,
+               std::shared_ptr<MadeBytes> made);
+  static Status sort_and_check(std::vector<Tensor>& tensors);
+  const MappedFile& file_of(std::span<const std::byte> bytes) const;
 
   std::vector<Tensor> tensors_;  // sorted by name
   std::vector<std::shared_ptr<MappedFile>> files_;
+  std::shared_ptr<MadeBytes> made_;  // null where there are files
   bool drop_cache_ = false;
 };
 

@@ -51,7 +51,8 @@ void pack_slowly(const MatrixFormat& format, uint32_t cols, const PanelSource& s
       const uint32_t unit = scale_bytes(format.scales);
       std::byte* to = block + layout.value_bytes + in_block / format.group * layout.group_bytes + row * unit;
       copy(to, source.scales[row], col / format.group, unit);
-      if (format.type == WeightType::kUnsigned) copy(to + layout.bias_offset, source.biases[row], col / format.group, unit);
+      if (format.type != WeightType::kUnsigned) continue;
+      copy(to + layout.bias_offset, source.biases[row], col / format.group, unit);
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "files/quoted.h"
+#include "model/dummy_tensors.h"
 #include "model/weights_plan.h"
 
 namespace slipstream {
@@ -11,13 +12,13 @@ namespace {
 Result<Checkpoint> open_folder(const std::string& path) {
   ASSIGN_OR_RETURN(ModelConfig config, read_model_config(path));
   ASSIGN_OR_RETURN(TensorSource tensors, open_safetensors_folder(path));
-  return Checkpoint{path, std::move(config), std::move(tensors), TensorNames::kHuggingFace, {}};
+  return Checkpoint{path, std::move(config), std::move(tensors), TensorNames::kHuggingFace, {}, {}};
 }
 
 Result<Checkpoint> open_file(const std::string& path) {
   ASSIGN_OR_RETURN(GgufFile gguf, open_gguf(path));
   ASSIGN_OR_RETURN(ModelConfig config, model_config_from_gguf(gguf));
-  return Checkpoint{path, std::move(config), std::move(gguf.tensors), TensorNames::kGguf, std::move(gguf.metadata)};
+  return Checkpoint{path, std::move(config), std::move(gguf.tensors), TensorNames::kGguf, {}, std::move(gguf.metadata)};
 }
 
 // "X-00001-of-00003" (the first file of several) -> "X"
@@ -56,6 +57,13 @@ Result<Checkpoint> open_checkpoint(const std::string& path) {
   auto checkpoint = is_file ? open_file(path) : open_folder(path);
   if (!checkpoint.ok()) return std::move(checkpoint.error()).within(path);
   return checkpoint;
+}
+
+Result<Checkpoint> open_dummy(const DummyName& name) {
+  ASSIGN_OR_RETURN(TensorSource tensors, dummy_tensor_source(name.shape, name.seed));
+  ModelConfig config = dummy_config(name.shape, kDummyBosToken, {kDummyEosToken});
+  return Checkpoint{std::string(name.shape.name), std::move(config), std::move(tensors), TensorNames::kHuggingFace,
+                    name.shape, {}};
 }
 
 Result<uint64_t> packed_weights_bytes(const Checkpoint& checkpoint) {

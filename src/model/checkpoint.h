@@ -2,12 +2,14 @@
 // .gguf file.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "files/gguf.h"
 #include "files/tensor_source.h"
+#include "model/dummy_shape.h"
 #include "model/model_config.h"
 #include "model/weights.h"
 
@@ -22,6 +24,7 @@ struct Checkpoint {
   ModelConfig config;
   TensorSource tensors;
   TensorNames names = TensorNames::kHuggingFace;  // kGguf: the path is a file, else a folder
+  std::optional<DummyShape> dummy;                // random weights of this shape: no file, no tokenizer of its own
   GgufMetadata metadata;                          // of a GGUF file: its tokenizer and template are in there; else empty
 
   std::string display_name() const { return model_display_name(path); }
@@ -29,6 +32,9 @@ struct Checkpoint {
 
 // Errors begin with the path and are one line: what, where, what was expected.
 Result<Checkpoint> open_checkpoint(const std::string& path);
+
+// As if `slipstream make-dummy SHAPE` had written a folder and that were opened; its path is the shape's name.
+Result<Checkpoint> open_dummy(const DummyName& name);
 
 // What load_checkpoint() will take of the memory. Errors: as plan_weights(), beginning with the path.
 Result<uint64_t> packed_weights_bytes(const Checkpoint& checkpoint);

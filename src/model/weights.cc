@@ -25,6 +25,7 @@ class Packer {
 
   Status pack_vector(const VectorPlan& plan, std::byte* memory) {
     const Tensor& tensor = *plan.values;
+    source_.need(tensor.bytes);
     if (!values_finite(tensor.dtype, tensor.bytes.data(), plan.num_values)) {
       return invalid("{}: tensor {} has a value that is not finite", tensor.file, in_quotes(tensor.name));
     }
@@ -67,8 +68,10 @@ class Packer {
     const size_t panel_bytes = packed_panel_bytes(plan.matrix->format, plan.matrix->cols);
     std::atomic<uint32_t> bad_row{RowReader::kNone};
     pool_.run([&](uint32_t thread) {
-      const Range mine = split(panels.size(), thread, pool_.num_threads());
-      for (uint32_t panel = panels.begin + mine.begin; panel < panels.begin + mine.end; ++panel) {
+      const Range part = split(panels.size(), thread, pool_.num_threads());
+      const Range mine{panels.begin + part.begin, panels.begin + part.end};
+      for_bytes(plan, mine, [this](std::span<const std::byte> bytes) { source_.need(bytes); });
+      for (uint32_t panel = mine.begin; panel < mine.end; ++panel) {
         const RowReader::Rows rows = readers_[thread].read(plan, panel * kPanelRows);
         pack_panel(plan.matrix->format, plan.matrix->cols, rows.source, data + panel * panel_bytes);
         uint32_t first = bad_row.load(std::memory_order_relaxed);
@@ -80,13 +83,21 @@ class Packer {
   }
 
   void release_rows(const MatrixPlan& plan, Range panels) {
+    for_bytes(plan, panels, [this](std::span<const std::byte> bytes) { finish(bytes); });
+  }
+
+  // Each stretch of the file that these panels are made from. (Where rows change places in their heads, of the whole
+  // chunk, not of each thread's part.)
+  template <class Use>
+  static void for_bytes(const MatrixPlan& plan, Range panels, Use&& use) {
     const size_t begin = size_t{panels.begin} * kPanelRows;
     const size_t end = std::min<size_t>(size_t{panels.end} * kPanelRows, plan.matrix->rows);
+    if (begin >= end) return;
     for (const Tensor* tensor : {plan.values, plan.scales, plan.biases}) {
       if (tensor == nullptr) continue;
       const std::span<const std::byte> part = plan.part(*tensor);
       const size_t row_bytes = part.size() / plan.matrix->rows;
-      finish(part.subspan(begin * row_bytes, (end - begin) * row_bytes));
+      use(part.subspan(begin * row_bytes, (end - begin) * row_bytes));
     }
   }
 
