@@ -8,9 +8,21 @@
 
 namespace slipstream {
 
-void ComputeOptions::add_to(CLI::App& command) {
+void add_model_options(CLI::App& command, std::string& model, std::string& dummy) {
   command.add_option("MODEL", model, kModelHelp);
-  command.add_option("--dummy", dummy, dummy_help());
+  command.add_option("--dummy", dummy, dummy_help())->check([](const std::string& text) {
+    const auto name = read_dummy_name(text);
+    return name.ok() ? std::string() : name.error().message;
+  });
+}
+
+void require_one_model(const std::string& model, const std::string& dummy) {
+  if (model.empty() && dummy.empty()) throw CLI::RequiredError("MODEL (or --dummy)");
+  if (!model.empty() && !dummy.empty()) throw CLI::ValidationError("MODEL, --dummy", "give one of the two");
+}
+
+void ComputeOptions::add_to(CLI::App& command) {
+  add_model_options(command, model, dummy);
   command.add_option("--threads", num_threads, "compute threads (default: the cores this process may use)")
       ->check(CLI::Range(1u, 1024u));
   command.add_option("--isa", isa, "instruction set (default: the best of this machine); the same bits with each")

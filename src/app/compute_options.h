@@ -14,6 +14,11 @@ class App;
 
 namespace slipstream {
 
+// MODEL and --dummy, for every command that takes a model.
+void add_model_options(CLI::App& command, std::string& model, std::string& dummy);
+// In a command's callback. Throws CLI::ParseError where not one of the two is given.
+void require_one_model(const std::string& model, const std::string& dummy);
+
 struct ComputeOptions {
   std::string model;
   std::string dummy;                  // instead of MODEL: SHAPE or SHAPE:SEED

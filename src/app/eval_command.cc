@@ -67,6 +67,7 @@ void add_eval_command(CLI::App& program, int& exit_status) {
   command->callback([options, &exit_status] {
     PerplexityOptions& given = *options;
     if (!given.compute.dummy.empty() && given.text_file.empty()) given.text_file.swap(given.compute.model);
+    require_one_model(given.compute.model, given.compute.dummy);
     if (given.text_file.empty()) throw CLI::RequiredError("FILE");
     const Status status = run_perplexity(*options);
     exit_status = status.ok() ? 0 : fail(status.error());

@@ -32,10 +32,10 @@ void add_inspect_command(CLI::App& program, int& exit_status) {
   const auto options = std::make_shared<InspectOptions>();
   CLI::App* command =
       program.add_subcommand("inspect", "say what a model is, and how many users it can have in this machine's memory");
-  command->add_option("MODEL", options->model, kModelHelp);
-  command->add_option("--dummy", options->dummy, dummy_help());
+  add_model_options(*command, options->model, options->dummy);
   command->add_flag("--json", options->json, "one JSON object, for programs");
   command->callback([options, &exit_status] {
+    require_one_model(options->model, options->dummy);
     const Status status = run_inspect(*options);
     exit_status = status.ok() ? 0 : fail(status.error());
   });

@@ -120,6 +120,7 @@ void add_logits_command(CLI::App& program, int& exit_status) {
       ->check(CLI::Range(1u, 1u << 30));
   command->add_flag("--together", options->together, "compute all prompts as one batch; never changes a bit");
   command->callback([options, &exit_status] {
+    require_one_model(options->compute.model, options->compute.dummy);
     const Status status = run_logits(*options);
     exit_status = status.ok() ? 0 : fail(status.error());
   });

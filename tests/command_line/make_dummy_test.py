@@ -89,6 +89,11 @@ class MakeDummy(unittest.TestCase):
             ["serve", "--dummy", "gpt-5"],
             ["serve", "--dummy", SHAPE, "model"],
             ["eval", "perplexity", "--dummy", SHAPE],
+            ["logits", "--tokens", "t", "--out", "o"],
+            ["logits", "model", "--dummy", SHAPE, "--tokens", "t", "--out", "o"],
+            ["logits", "--dummy", "gpt-5", "--tokens", "t", "--out", "o"],
+            ["inspect"],
+            ["inspect", "--dummy", f"{SHAPE}:x"],
         ]:
             with self.subTest(arguments=arguments):
                 done = run(*arguments)
@@ -96,11 +101,10 @@ class MakeDummy(unittest.TestCase):
                 self.assertRegex(done.stderr, r"^slipstream: [^\n]+\n$")
         self.assertFalse((self.folder / "new").exists())
 
-    def test_a_model_and_a_dummy_or_neither_is_one_line_and_1(self):
-        for model in [[], ["model", "--dummy", SHAPE], ["--dummy", "gpt-5"]]:
-            done = run("logits", *model, "--tokens", "t", "--out", "o")
-            self.assertEqual((done.returncode, done.stdout), (1, ""))
-            self.assertRegex(done.stderr, r"^slipstream: [^\n]+\n$")
+    def test_a_dummy_is_inspected(self):
+        done = run("inspect", "--dummy", "qwen3-30b-a3b-4bit", "--json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("qwen3_moe", done.stdout)
 
 
 if __name__ == "__main__":
