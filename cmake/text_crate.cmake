@@ -6,11 +6,22 @@ find_program(CARGO_EXECUTABLE cargo HINTS $ENV{HOME}/.cargo/bin REQUIRED)
 
 set(TEXT_CRATE_TARGET ${CMAKE_SOURCE_DIR}/rust/target)
 set(TEXT_CRATE_ARCHIVE ${TEXT_CRATE_TARGET}/release/libslipstream_text.a)
+set(TEXT_CRATE_COMMAND ${CARGO_EXECUTABLE} build)
+if(SLIPSTREAM_FUZZ_CRATE)
+  # libFuzzer's counters also in the crate and what it brings along. --target: not in what runs while building.
+  set(TEXT_CRATE_TARGET ${TEXT_CRATE_TARGET}/fuzz)
+  set(TEXT_CRATE_ARCHIVE ${TEXT_CRATE_TARGET}/x86_64-unknown-linux-gnu/release/libslipstream_text.a)
+  string(CONCAT TEXT_CRATE_FLAGS "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 "
+                "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table "
+                "-Cllvm-args=-sanitizer-coverage-trace-compares")
+  set(TEXT_CRATE_COMMAND ${CMAKE_COMMAND} -E env "RUSTFLAGS=${TEXT_CRATE_FLAGS}" ${CARGO_EXECUTABLE} build
+                         --target x86_64-unknown-linux-gnu)
+endif()
 file(GLOB TEXT_CRATE_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/rust/src/*.rs)
 
 add_custom_command(
   OUTPUT ${TEXT_CRATE_ARCHIVE}
-  COMMAND ${CARGO_EXECUTABLE} build --release --locked --quiet --target-dir ${TEXT_CRATE_TARGET}
+  COMMAND ${TEXT_CRATE_COMMAND} --release --locked --quiet --target-dir ${TEXT_CRATE_TARGET}
           --manifest-path ${CMAKE_SOURCE_DIR}/rust/Cargo.toml
   DEPENDS ${TEXT_CRATE_SOURCES} ${CMAKE_SOURCE_DIR}/rust/Cargo.toml ${CMAKE_SOURCE_DIR}/rust/Cargo.lock
   COMMENT "Building the text crate (cargo; minutes the first time)"
