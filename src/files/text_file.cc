@@ -48,7 +48,7 @@ Result<std::string> read_text_file(const std::string& path, uint64_t max_bytes) 
 
 bool file_exists(const std::string& path) {
   struct stat status {};
-  return stat(path.c_str(), &status) == 0;
+  return lstat(path.c_str(), &status) == 0;
 }
 
 }  // namespace slipstream

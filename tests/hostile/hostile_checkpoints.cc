@@ -1,78 +1,13 @@
 #include "hostile/hostile_checkpoints.h"
 
-#include <cstring>
-#include <filesystem>
-#include <nlohmann/json.hpp>
-
-#include "files/test_files.h"
+#include "hostile/hostile_edits.h"
 
 namespace slipstream {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr char kPlain[] = "qwen3-fp16";
-constexpr char kMlx[] = "qwen3-mlx-4bit-g64";
-const std::string kQ = "model.layers.0.self_attn.q_proj";
-
-// ---------------------------------------------------------------- edits
-
-struct Weights {
-  Json header;
-  std::string data;
-};
-
-std::string weights_path(const std::string& folder) { return folder + "/model.safetensors"; }
-
-Weights read_weights(const std::string& folder) {
-  const std::string file = read_file(weights_path(folder));
-  uint64_t header_bytes = 0;
-  std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
-  return {Json::parse(file.substr(8, header_bytes)), file.substr(8 + header_bytes)};
-}
-
-void write_weights(const std::string& folder, const std::string& header, const std::string& data) {
-  write_file(weights_path(folder), safetensors_bytes(header, data));
-}
-
-template <class Change>
-void edit_weights(const std::string& folder, Change change) {
-  Weights weights = read_weights(folder);
-  change(weights);
-  write_weights(folder, weights.header.dump(), weights.data);
-}
-
-template <class Change>
-void edit_json(const std::string& path, Change change) {
-  Json json = Json::parse(read_file(path));
-  change(json);
-  write_file(path, json.dump());
-}
-
-void set_config(const std::string& folder, const std::string& key, const char* value) {
-  edit_json(folder + "/config.json", [&](Json& json) { json[key] = Json::parse(value); });
-}
-
-void set_quantization(const std::string& folder, const char* value) {
-  set_config(folder, "quantization", value);
-  set_config(folder, "quantization_config", value);
-}
-
-// Of the first q_proj.
-void set_field(const std::string& folder, const std::string& tensor, const char* field, const char* value) {
-  edit_weights(folder, [&](Weights& weights) { weights.header.at(tensor)[field] = Json::parse(value); });
-}
-
-void replace_front(const std::string& folder, const std::string& front) {
-  const std::string file = read_file(weights_path(folder));
-  write_file(weights_path(folder), front + file.substr(front.size()));
-}
-
-void cut(const std::string& path, uint64_t size) { std::filesystem::resize_file(path, size); }
-
 // An index that names the one file for all tensors but the first.
 void write_index(const std::string& folder, const char* first_file) {
-  const Weights weights = read_weights(folder);
+  const WeightsFile weights = read_weights(folder);
   Json map = Json::object();
   for (const auto& [name, entry] : weights.header.items()) {
     if (name != "__metadata__") map[name] = map.empty() ? first_file : "model.safetensors";
@@ -81,14 +16,14 @@ void write_index(const std::string& folder, const char* first_file) {
 }
 
 void share_bytes(const std::string& folder) {
-  edit_weights(folder, [](Weights& weights) {
+  edit_weights(folder, [](WeightsFile& weights) {
     auto& a = weights.header.at("model.layers.0.mlp.up_proj.weight");
     a["data_offsets"] = weights.header.at("model.layers.0.mlp.gate_proj.weight")["data_offsets"];
   });
 }
 
 void store_integers(const std::string& folder) {
-  edit_weights(folder, [](Weights& weights) {
+  edit_weights(folder, [](WeightsFile& weights) {
     auto& entry = weights.header.at(kQ + ".weight");
     entry["dtype"] = "I64";
     entry["shape"] = {64, 128};
@@ -97,7 +32,7 @@ void store_integers(const std::string& folder) {
 }
 
 void name_twice(const std::string& folder) {
-  const Weights weights = read_weights(folder);
+  const WeightsFile weights = read_weights(folder);
   std::string header = weights.header.dump();
   header.back() = ',';
   header += Json(kQ + ".weight").dump() + ":" + weights.header.at(kQ + ".weight").dump() + "}";
@@ -111,14 +46,12 @@ void nest_config(const std::string& folder) {
 }
 
 void spoil_scales(const std::string& folder) {
-  edit_weights(folder, [](Weights& weights) {
+  edit_weights(folder, [](WeightsFile& weights) {
     const auto offsets = weights.header.at(kQ + ".scales").at("data_offsets");
     for (size_t i = offsets[0].get<size_t>(); i < offsets[1].get<size_t>(); ++i)
       weights.data[i] = i % 2 == 0 ? '\xff' : '\x7f';
   });
 }
-
-using Kinds = std::vector<HostileKind>;
 
 Kinds wrong_headers() {
   return {
@@ -178,12 +111,14 @@ Kinds wrong_tensors() {
       {"duplicate-name", kPlain, name_twice, {kQ, "is there twice"}},
       {"missing-tensor",
        kPlain,
-       [](auto& f) { edit_weights(f, [](Weights& w) { w.header.erase("model.layers.0.input_layernorm.weight"); }); },
+       [](auto& f) {
+         edit_weights(f, [](WeightsFile& w) { w.header.erase("model.layers.0.input_layernorm.weight"); });
+       },
        {"'model.layers.0.input_layernorm.weight' is missing"}},
       {"unknown-tensor",
        kPlain,
        [](auto& f) {
-         edit_weights(f, [](Weights& w) {
+         edit_weights(f, [](WeightsFile& w) {
            w.header[kQ + ".bias"] = {{"dtype", "F16"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
          });
        },
@@ -294,7 +229,7 @@ Kinds wrong_quantisation() {
        {"quant_method 'gptq', which is not read yet"}},
       {"scales-missing",
        kMlx,
-       [](auto& f) { edit_weights(f, [](Weights& w) { w.header.erase(kQ + ".biases"); }); },
+       [](auto& f) { edit_weights(f, [](WeightsFile& w) { w.header.erase(kQ + ".biases"); }); },
        {kQ + ".scales' has no", kQ + ".biases' beside it"}},
       {"scales-nan", kMlx, spoil_scales, {kQ + ".weight' has a scale or bias that is not finite in row 0"}},
   };
@@ -324,8 +259,8 @@ Kinds wrong_texts() {
 const std::vector<HostileKind>& hostile_kinds() {
   static const Kinds all = [] {
     Kinds kinds;
-    for (const auto& part :
-         {wrong_headers(), wrong_tensors(), wrong_files(), wrong_configs(), wrong_quantisation(), wrong_texts()}) {
+    for (const auto& part : {wrong_headers(), wrong_tensors(), wrong_files(), wrong_configs(), wrong_quantisation(),
+                             wrong_texts(), wrong_disks(), wrong_numbers(), wrong_packing()}) {
       kinds.insert(kinds.end(), part.begin(), part.end());
     }
     return kinds;
@@ -336,9 +271,11 @@ const std::vector<HostileKind>& hostile_kinds() {
 void make_hostile(const HostileKind& kind, const std::string& folder) {
   const std::filesystem::path good = std::filesystem::path(SLIPSTREAM_TEST_DATA) / "oracle" / kind.base;
   std::filesystem::create_directory(folder);
-  for (const char* name :
-       {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}) {
-    std::filesystem::copy_file(good / name, std::filesystem::path(folder) / name);
+  for (const auto& entry : std::filesystem::directory_iterator(good)) {
+    const std::string name = entry.path().filename().string();
+    // One file's index is left out: in most of these the file itself is what is wrong.
+    const bool wanted = !name.starts_with("golden") && (kind.base == kSharded || !name.ends_with(".index.json"));
+    if (wanted) std::filesystem::copy_file(entry.path(), std::filesystem::path(folder) / name);
   }
   kind.spoil(folder);
 }

@@ -8,10 +8,10 @@ namespace slipstream {
 
 struct HostileKind {
   std::string name;
-  std::string base;                      // the good folder
+  std::string base;  // the good folder
   void (*spoil)(const std::string& folder);
-  std::vector<std::string> fragments;    // that the one line must have: what, where, what was expected
-  bool text = false;                     // wrong in tokenizer or template; its numbers are good
+  std::vector<std::string> fragments;  // that the one line must have: what, where, what was expected
+  bool text = false;                   // wrong in tokenizer or template; its numbers are good
 };
 
 const std::vector<HostileKind>& hostile_kinds();
