@@ -1,7 +1,9 @@
 //! The C functions, and nothing else. Each catches panics; text and ids travel in Buffers that this crate allocates
 //! and frees. The contract is src/text/text_abi.h.
 
+use crate::budget;
 use crate::chat_template::ChatTemplate;
+use crate::limits::FILE_BUDGET;
 use crate::panics::caught;
 use crate::strftime::Moment;
 use crate::tokenizer::Tokenizer;
@@ -97,7 +99,8 @@ pub unsafe extern "C" fn slipstream_text_tokenizer_from_json(
     fault: *mut Buffer,
 ) -> i32 {
     guarded(fault, || {
-        *tokenizer = Box::into_raw(Box::new(tokenizer_file::read(json.bytes())?));
+        let json = json.bytes().to_vec(); // what is bounded may outlive the call
+        *tokenizer = Box::into_raw(Box::new(budget::bounded(FILE_BUDGET, move || tokenizer_file::read(&json))?));
         Ok(())
     })
 }
@@ -315,7 +318,8 @@ pub unsafe extern "C" fn slipstream_text_tokenizer_config(
     fault: *mut Buffer,
 ) -> i32 {
     guarded(fault, || {
-        let config = tokenizer_config::read(json.bytes())?;
+        let json = json.bytes().to_vec();
+        let config = budget::bounded(FILE_BUDGET, move || tokenizer_config::read(&json))?;
         *add_bos_token = config.add_bos_token;
         *texts = Buffer::from_vec(list_bytes(&[config.chat_template, config.bos_token, config.eos_token]));
         Ok(())

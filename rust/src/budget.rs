@@ -1,4 +1,4 @@
-//! Runs work of a stranger (a chat template) with a budget of memory, stack and time.
+//! Runs work of a stranger (a chat template, a tokenizer's file) with a budget of memory, stack and time.
 //!
 //! The template language counts instructions, but one instruction can double a string, and a list nested a hundred
 //! thousand deep overflows the stack when it is dropped. So a render runs on a thread of its own with a large stack,
@@ -103,6 +103,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// For work that is done once: over the budget is a fault like any other.
+pub fn bounded<T: Send + 'static>(budget: Budget, work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
+    match run(budget, work) {
+        Spent::Done(outcome) => outcome,
+        Spent::Over(what) => Err(format!("it takes too much {what}")),
+    }
+}
+
 /// How often the waiting side looks at the time; it is woken when the work is done.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -114,7 +122,7 @@ pub fn run<T: Send + 'static>(budget: Budget, work: impl FnOnce() -> Outcome<T> 
     });
     let of_thread = Arc::clone(&signal);
     let spawned =
-        std::thread::Builder::new().name("template".to_string()).stack_size(budget.stack_bytes).spawn(move || {
+        std::thread::Builder::new().name("bounded".to_string()).stack_size(budget.stack_bytes).spawn(move || {
             ALLOWED.set(budget.memory_bytes as isize);
             SIGNAL.set(Arc::as_ptr(&of_thread));
             let outcome = caught(work);
@@ -128,7 +136,7 @@ pub fn run<T: Send + 'static>(budget: Budget, work: impl FnOnce() -> Outcome<T> 
         });
     let thread = match spawned {
         Ok(thread) => thread,
-        Err(fault) => return Spent::Done(Err(format!("no thread for the chat template: {fault}"))),
+        Err(fault) => return Spent::Done(Err(format!("there is no thread for it: {fault}"))),
     };
     let mut progress = lock(&signal.progress);
     while *progress == Progress::Running && cpu_time_of(&thread) < budget.cpu_time {
@@ -138,7 +146,7 @@ pub fn run<T: Send + 'static>(budget: Budget, work: impl FnOnce() -> Outcome<T> 
     match *progress {
         Progress::Finished => {
             drop(progress);
-            Spent::Done(thread.join().unwrap_or_else(|_| Err("the chat template failed".to_string())))
+            Spent::Done(thread.join().unwrap_or_else(|_| Err("it failed".to_string())))
         }
         Progress::OverMemory => Spent::Over("memory"),
         Progress::Running | Progress::Abandoned => {

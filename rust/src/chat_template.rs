@@ -136,10 +136,8 @@ impl ChatTemplate {
                 Ok(compiled)
             }
         };
-        match budget::run(TEMPLATE_BUDGET, compile) {
-            Spent::Done(compiled) => Ok(ChatTemplate { compiled: Arc::new(compiled?), num_lost: AtomicUsize::new(0) }),
-            Spent::Over(what) => Err(format!("it takes too much {what}")),
-        }
+        let compiled = budget::bounded(TEMPLATE_BUDGET, compile)?;
+        Ok(ChatTemplate { compiled: Arc::new(compiled), num_lost: AtomicUsize::new(0) })
     }
 
     pub fn render(

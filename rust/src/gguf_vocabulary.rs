@@ -1,8 +1,9 @@
 //! The vocabulary of a GGUF file (tokenizer.ggml.*) becomes a Tokenizer: a byte-level BPE whose other steps the file
 //! only names. Hostile.
 
+use crate::limits::{MAX_MERGES, MAX_VOCABULARY};
 use crate::tokenizer::Tokenizer;
-use crate::tokenizer_file::{add_tokens, build_bpe, split_merge, AddedTokenEntry, BpeModel, Merge, Vocabulary};
+use crate::tokenizer_file::{add_tokens, build_bpe, split_merge, AddedTokenEntry, BpeModel, Merge, Merges, Vocabulary};
 use crate::Outcome;
 use ahash::AHashMap;
 use tokenizers::normalizers::{NormalizerWrapper, NFC};
@@ -51,9 +52,16 @@ pub fn read(vocabulary: &GgufVocabulary) -> Outcome<Tokenizer> {
         let names: Vec<&str> = KNOWN.iter().map(|steps| steps.pre).collect();
         format!("tokenizer.ggml.pre {:?} is not read yet, only {}", vocabulary.pre, names.join(", "))
     })?;
+    if vocabulary.tokens.len() > MAX_VOCABULARY || vocabulary.merges.len() > MAX_MERGES {
+        return Err(format!(
+            "{} tokens and {} merges, at most {MAX_VOCABULARY} and {MAX_MERGES} are read",
+            vocabulary.tokens.len(),
+            vocabulary.merges.len()
+        ));
+    }
     let (ids, added) = sort_tokens(vocabulary)?;
     let merges: Option<Vec<Merge>> = vocabulary.merges.iter().map(|line| split_merge(line)).collect();
-    let merges = merges.ok_or("a merge is not two tokens with one space between")?;
+    let merges = Merges(merges.ok_or("a merge is not two tokens with one space between")?);
     let mut inner = tokenizers::Tokenizer::new(build_bpe(BpeModel {
         ignore_merges: Some(steps.ignores_merges),
         vocab: Vocabulary(ids),

@@ -1,9 +1,17 @@
 //! Every limit of the crate. What is over one is refused in words.
 
 /// Bytes of a tokenizer.json; Gemma 3's is 33 MB.
-pub const MAX_TOKENIZER_BYTES: usize = 256 << 20;
+pub const MAX_TOKENIZER_BYTES: usize = 128 << 20;
+/// Reading one, or a tokenizer_config.json. Gemma 3 takes 165 MB and 2 s.
+pub const FILE_BUDGET: crate::budget::Budget = crate::budget::Budget {
+    memory_bytes: 512 << 20,
+    stack_bytes: 16 << 20,
+    cpu_time: std::time::Duration::from_secs(60),
+};
 /// Token ids are below this; the largest vocabularies in use have 262,144.
-pub const MAX_VOCABULARY: usize = 1 << 22;
+pub const MAX_VOCABULARY: usize = 1 << 20;
+/// Merges; Gemma 3 has 514,906.
+pub const MAX_MERGES: usize = 1 << 20;
 /// Tokens added beside the model's vocabulary; Gemma 3 has 6,415.
 pub const MAX_ADDED_TOKENS: usize = 1 << 17;
 /// Bytes of all of them together; Gemma 3's have 60 kB.

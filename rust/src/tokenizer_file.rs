@@ -70,7 +70,7 @@ pub struct BpeModel {
     #[serde(default)]
     pub vocab: Vocabulary,
     #[serde(default)]
-    pub merges: Vec<Merge>,
+    pub merges: Merges,
 }
 
 /// `{"token": id}`. Unigram's list of pairs lands here too, so that its name and not its shape is what is refused.
@@ -88,6 +88,9 @@ impl<'de> Deserialize<'de> for Vocabulary {
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Vocabulary, A::Error> {
                 let mut entries = AHashMap::new();
                 while let Some((token, id)) = map.next_entry::<String, u32>()? {
+                    if entries.len() == MAX_VOCABULARY {
+                        return Err(serde::de::Error::custom(format!("more than {MAX_VOCABULARY} tokens")));
+                    }
                     entries.insert(token, id);
                 }
                 Ok(Vocabulary(entries))
@@ -98,6 +101,32 @@ impl<'de> Deserialize<'de> for Vocabulary {
             }
         }
         deserializer.deserialize_any(Entries)
+    }
+}
+
+#[derive(Default)]
+pub struct Merges(pub Vec<Merge>);
+
+impl<'de> Deserialize<'de> for Merges {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Merges;
+            fn expecting(&self, text: &mut std::fmt::Formatter) -> std::fmt::Result {
+                text.write_str("a list of merges")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Merges, A::Error> {
+                let mut merges = Vec::new();
+                while let Some(merge) = list.next_element()? {
+                    if merges.len() == MAX_MERGES {
+                        return Err(serde::de::Error::custom(format!("more than {MAX_MERGES} merges")));
+                    }
+                    merges.push(merge);
+                }
+                Ok(Merges(merges))
+            }
+        }
+        deserializer.deserialize_seq(List)
     }
 }
 
@@ -187,7 +216,7 @@ pub fn build_bpe(model: BpeModel) -> Outcome<BPE> {
             return Err(format!("model: unk_token {unk:?} is not in the vocabulary"));
         }
     }
-    let merges = model.merges.into_iter().map(|merge| (merge.0, merge.1)).collect();
+    let merges = model.merges.0.into_iter().map(|merge| (merge.0, merge.1)).collect();
     let mut builder = BPE::builder()
         .vocab_and_merges(vocabulary, merges)
         .fuse_unk(model.fuse_unk.unwrap_or(false))

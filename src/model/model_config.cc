@@ -184,7 +184,8 @@ Result<Rope> read_rope_block(const Fields& fields, std::string_view key) {
   if (!block->is_object()) return invalid("{} is {}, expected an object", fields.path(key), Fields::shown(*block));
   const Fields inside(*block, std::string(key) + ".");
   for (const auto& [name, value] : block->items()) {
-    if (value.is_object()) return invalid("{} is an object: rope per kind of layer is not read yet", inside.path(name));
+    if (value.is_object())
+      return invalid("{}.{} is an object: rope per kind of layer is not read yet", key, in_quotes(name));
   }
   ASSIGN_OR_RETURN(std::string type, inside.text("rope_type"));
   if (type.empty()) {
@@ -307,6 +308,9 @@ Status add_tokens(const Fields& fields, std::string_view key, uint32_t vocab_siz
   const Json* value = fields.find(key);
   if (value == nullptr) return ok_status();
   const Json list = value->is_array() ? *value : Json::array({*value});
+  constexpr size_t kMostTokens = 256;  // real models have up to ten
+  if (list.size() > kMostTokens)
+    return invalid("{} has {} token ids, expected at most {}", fields.path(key), list.size(), kMostTokens);
   for (const Json& token : list) {
     if (!token.is_number_unsigned() || token.get<uint64_t>() >= vocab_size) {
       return invalid("{} is {}, expected token ids below vocab_size {}", fields.path(key), Fields::shown(token),

@@ -147,6 +147,15 @@ TEST(Tokenizer, ids_that_no_token_has_decode_to_nothing) {
   EXPECT_EQ(tokenizer->table().token(4'000'000'000u), "");
 }
 
+TEST(Tokenizer, a_file_that_would_take_much_more_memory_than_it_has_bytes_is_refused) {
+  std::string lists = "[[]";
+  for (int i = 0; i < 20000000; ++i) lists += ",[]";
+  const auto tokenizer =
+      Tokenizer::from_json(R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"decoder":)" + lists + "]}");
+  ASSERT_FALSE(tokenizer.ok());
+  EXPECT_EQ(tokenizer.error().message, "it takes too much memory");
+}
+
 TEST(TokenizerFromBpe, of_smollm_splits_digits_and_finds_control_tokens) {
   BpeVocabulary vocabulary{.pre = "smollm",
                            .tokens = {"<|im_end|>", "1", "2", "12", "a", "b", "ab", "<u>"},
