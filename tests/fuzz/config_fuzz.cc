@@ -13,6 +13,9 @@ void check_config(const ModelConfig& config) {
         config.num_kv_heads);
   CHECK(config.head_dim > 0 && config.head_dim % 2 == 0, "head size {}", config.head_dim);
   for (const TokenId token : config.eos_tokens) CHECK(token < config.vocab_size, "token {}", token);
+  CHECK(config.num_experts == 0 || (config.experts_per_token > 0 && config.experts_per_token <= config.num_experts &&
+                                    config.expert_size > 0 && config.sparse_step > 0),
+        "{} of {} experts", config.experts_per_token, config.num_experts);
   const RopeTable rope(config);
   for (const double frequency : rope.frequencies()) CHECK(frequency >= 0 && frequency <= 1, "frequency {}", frequency);
 }

@@ -73,6 +73,37 @@ def weights(tied, qk_norm, bits_of, scales="BF16"):
     return tensors
 
 
+def biases():
+    return {f"model.layers.0.self_attn.{name}_proj.bias": ("BF16", (heads * HEAD_DIM,))
+            for name, heads in dict(q=HEADS, k=KV_HEADS, v=KV_HEADS).items()}
+
+
+def without_mlp(tensors):
+    return {name: value for name, value in tensors.items() if ".mlp." not in name}
+
+
+def experts_in_files():
+    """As transformers names them: three experts of 16 in bf16."""
+    tensors = without_mlp(weights(True, True, lambda module: 0))
+    tensors["model.layers.0.mlp.gate.weight"] = ("BF16", (3, HIDDEN))
+    for expert in range(3):
+        for name, shape in dict(gate=(16, HIDDEN), up=(16, HIDDEN), down=(HIDDEN, 16)).items():
+            tensors[f"model.layers.0.mlp.experts.{expert}.{name}_proj.weight"] = ("BF16", shape)
+    return tensors
+
+
+def experts_stacked():
+    """As MLX names them: three experts of 32 in 6 bits, the router in 8."""
+    tensors = without_mlp(weights(True, True, lambda module: 6))
+    matrices_of_moe = {"gate": ((3, HIDDEN), 8)}
+    matrices_of_moe |= {f"switch_mlp.{name}_proj": ((3, 32, HIDDEN), 6) for name in ("gate", "up", "down")}
+    for name, (shape, bits) in matrices_of_moe.items():
+        path = "model.layers.0.mlp." + name
+        tensors[path + ".weight"] = ("U32", (*shape[:-1], shape[-1] * bits // 32))
+        tensors[path + ".scales"] = tensors[path + ".biases"] = ("F16", (*shape[:-1], shape[-1] // 32))
+    return tensors
+
+
 def compact(value):
     return json.dumps(value, separators=(",", ":")).encode()
 
@@ -90,6 +121,9 @@ def safetensors_inputs():
     put("safetensors", "qwen3", described(1, compact(qwen | {"__metadata__": {"format": "pt", "x": {"y": [1]}}})))
     put("safetensors", "mlx", described(2, compact(mlx)))
     put("safetensors", "mlx-mixed", described(3, compact(mixed)))
+    put("safetensors", "qwen2-3bit", described(4, compact(header(weights(True, False, lambda module: 3) | biases()))))
+    put("safetensors", "experts", described(5, compact(header(experts_in_files()))))
+    put("safetensors", "experts-stacked", described(6, compact(header(experts_stacked()))))
     names = list(mlx)
     half = len(names) // 2
     shards = [{name: mlx[name] for name in part} for part in (names[:half], names[half:])]

@@ -27,6 +27,15 @@ const std::string kConfigs[] = {
     R"({"model_type":"llama","quantization":{"bits":8,"group_size":32,"lm_head":false,)"
     R"("model.layers.0.mlp.down_proj":{"bits":4,"group_size":32}},)" +
         std::string(kShape) + "}",
+    R"({"model_type":"qwen2","tie_word_embeddings":true,"quantization":{"bits":3,"group_size":32},)" +
+        std::string(kShape) + "}",
+    R"({"model_type":"qwen3_moe","tie_word_embeddings":true,"num_experts":3,"num_experts_per_tok":2,)"
+    R"("moe_intermediate_size":16,)" +
+        std::string(kShape) + "}",
+    R"({"model_type":"qwen3_moe","tie_word_embeddings":true,"num_experts":3,"num_experts_per_tok":2,)"
+    R"("moe_intermediate_size":32,"quantization":{"bits":6,"group_size":32,)"
+    R"("model.layers.0.mlp.gate":{"bits":8,"group_size":32}},)" +
+        std::string(kShape) + "}",
 };
 
 struct Target {
