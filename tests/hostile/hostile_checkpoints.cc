@@ -214,7 +214,7 @@ Kinds wrong_quantisation() {
       {"bits-seven",
        kMlx,
        [](auto& f) { set_quantization(f, R"({"group_size":64,"bits":7})"); },
-       {"quantization.bits is 7, expected 4 or 8"}},
+       {"quantization.bits is 7, expected 2, 3, 4, 5, 6 or 8"}},
       {"bits-wrong",
        kMlx,
        [](auto& f) { set_quantization(f, R"({"group_size":64,"bits":8})"); },
@@ -259,8 +259,9 @@ Kinds wrong_texts() {
 const std::vector<HostileKind>& hostile_kinds() {
   static const Kinds all = [] {
     Kinds kinds;
-    for (const auto& part : {wrong_headers(), wrong_tensors(), wrong_files(), wrong_configs(), wrong_quantisation(),
-                             wrong_texts(), wrong_disks(), wrong_numbers(), wrong_packing()}) {
+    for (const auto& part :
+         {wrong_headers(), wrong_tensors(), wrong_files(), wrong_configs(), wrong_quantisation(), wrong_texts(),
+          wrong_disks(), wrong_numbers(), wrong_packing(), wrong_families(), wrong_sizes()}) {
       kinds.insert(kinds.end(), part.begin(), part.end());
     }
     return kinds;

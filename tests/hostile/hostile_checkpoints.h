@@ -12,6 +12,7 @@ struct HostileKind {
   void (*spoil)(const std::string& folder);
   std::vector<std::string> fragments;  // that the one line must have: what, where, what was expected
   bool text = false;                   // wrong in tokenizer or template; its numbers are good
+  bool large = false;                  // its text alone has tens of MB, and reading it may take some more
 };
 
 const std::vector<HostileKind>& hostile_kinds();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "files/test_files.h"
 #include "hostile/hostile_checkpoints.h"
 
@@ -78,5 +79,7 @@ inline void cut(const std::string& path, uint64_t size) { std::filesystem::resiz
 Kinds wrong_disks();
 Kinds wrong_numbers();
 Kinds wrong_packing();
+Kinds wrong_sizes();
+Kinds wrong_families();
 
 }  // namespace slipstream

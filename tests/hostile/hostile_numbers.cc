@@ -130,6 +130,10 @@ Kinds wrong_ropes() {
                         "original_max_position_embeddings":64,"rope_theta":1e6})");
        },
        {"high_freq_factor 4 is not above low_freq_factor 4"}},
+      {"rope-key-of-lines",
+       kPlain,
+       [](auto& f) { set_config(f, "rope_parameters", R"({"full\nattention":{"rope_type":"default"}})"); },
+       {R"(rope_parameters.'full\x0aattention' is an object)"}},
       {"rope-list", kPlain, [](auto& f) { set_config(f, "rope_parameters", "[]"); }, {"rope_parameters is a list"}},
   };
 }

@@ -54,7 +54,7 @@ Kinds wrong_bits() {
       {"group-wrong",
        kMlx,
        [](auto& f) { set_quantization(f, R"({"group_size":32,"bits":4})"); },
-       {"and scales [320, 2], expected [320, 16] and [320, 4] (quantization: 4 bits in groups of 32)"}},
+       {"and scales [320, 2], expected [320, 16] and [320, 4] (quantization: 4 bits in groups of 32"}},
       {"block-missing",
        kMlx,
        [](auto& f) {
@@ -129,14 +129,14 @@ Kinds wrong_rows() {
          reshape(f, kQ + ".scales", {256, 0}, 0);
          reshape(f, kQ + ".biases", {256, 0}, 0);
        },
-       {kQ + ".scales' has shape [256, 0]"}},
+       {kQ + ".weight' has shape [256, 16] and scales [256, 0], expected [256, 16] and [256, 2]"}},
       {"scales-odd",
        kMlx,
        [](auto& f) {
          reshape(f, kQ + ".scales", {256, 3}, 1536);
          reshape(f, kQ + ".biases", {256, 3}, 1536);
        },
-       {kQ + ".scales' has shape [256, 3], expected [256, 2]"}},
+       {kQ + ".weight' has shape [256, 16] and scales [256, 3], expected [256, 16] and [256, 2]"}},
       {"scales-integers",
        kMlx,
        [](auto& f) {
