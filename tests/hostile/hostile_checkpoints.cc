@@ -261,12 +261,16 @@ const std::vector<HostileKind>& hostile_kinds() {
     Kinds kinds;
     for (const auto& part :
          {wrong_headers(), wrong_tensors(), wrong_files(), wrong_configs(), wrong_quantisation(), wrong_texts(),
-          wrong_disks(), wrong_numbers(), wrong_packing(), wrong_families(), wrong_sizes()}) {
+          wrong_disks(), wrong_numbers(), wrong_packing(), wrong_families(), wrong_gguf(), wrong_sizes()}) {
       kinds.insert(kinds.end(), part.begin(), part.end());
     }
     return kinds;
   }();
   return all;
+}
+
+std::string model_path(const HostileKind& kind, const std::string& folder) {
+  return kind.file.empty() ? folder : folder + "/" + kind.file;
 }
 
 void make_hostile(const HostileKind& kind, const std::string& folder) {

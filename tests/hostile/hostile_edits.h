@@ -81,5 +81,6 @@ Kinds wrong_numbers();
 Kinds wrong_packing();
 Kinds wrong_sizes();
 Kinds wrong_families();
+Kinds wrong_gguf();
 
 }  // namespace slipstream
