@@ -18,5 +18,8 @@ inline constexpr size_t kMaxStopBytes = 1024;           // each; so much text ma
 inline constexpr size_t kMaxUserBytes = 1024;
 inline constexpr uint32_t kMaxTokensLimit = 0x7fffffff; // max_tokens; the engine shortens it to what the context leaves
 inline constexpr uint32_t kMaxTopK = 0x7fffffff;
+inline constexpr double kLeastRepetitionPenalty = 0.01;
+inline constexpr double kMaxRepetitionPenalty = 10.0;
+inline constexpr double kMaxLogitBias = 100.0;
 
 }  // namespace slipstream

@@ -11,8 +11,7 @@ Result<GenerationParams> read_generation_params(JsonFields& fields);
 
 // The names that both endpoints will understand later.
 inline constexpr std::string_view kLaterNames[] = {
-    "best_of", "echo", "logprobs", "top_logprobs", "logit_bias", "presence_penalty", "frequency_penalty",
-    "repetition_penalty", "suffix", "stop_token_ids", "min_tokens", "include_stop_str_in_output", "return_token_ids",
+    "best_of", "echo", "logprobs", "top_logprobs", "suffix", "stop_token_ids", "min_tokens", "include_stop_str_in_output", "return_token_ids",
     "cache_salt", "metadata",
     "store", "service_tier", "safety_identifier", "prompt_cache_key", "no_stop_trim", "return_hidden_states",
     "skip_special_tokens", "separate_reasoning", "stream_reasoning", "include_reasoning",

@@ -1,7 +1,11 @@
 #include "api/generation_params.h"
 
+#include <charconv>
+#include <limits>
+
 #include "api/api_limits.h"
 #include "api/generation_fields.h"
+#include "api/json_text.h"
 
 namespace slipstream {
 namespace {
@@ -37,6 +41,42 @@ Result<std::vector<std::string>> read_stop(JsonFields& fields) {
   return stops;
 }
 
+Status read_penalties(JsonFields& fields, SamplingParams& sampling) {
+  ASSIGN_OR_RETURN(sampling.presence_penalty, fields.number("presence_penalty", -2.0, 2.0, sampling.presence_penalty));
+  ASSIGN_OR_RETURN(sampling.frequency_penalty,
+                   fields.number("frequency_penalty", -2.0, 2.0, sampling.frequency_penalty));
+  ASSIGN_OR_RETURN(sampling.repetition_penalty,
+                   fields.number("repetition_penalty", 0.0, kMaxRepetitionPenalty, sampling.repetition_penalty));
+  if (sampling.repetition_penalty < kLeastRepetitionPenalty) {
+    return invalid_param("repetition_penalty", "'repetition_penalty' is {}; it must be between {} and {}.",
+                         sampling.repetition_penalty, kLeastRepetitionPenalty, kMaxRepetitionPenalty);
+  }
+  return ok_status();
+}
+
+// {"50256": -100, "11": 2.5}: token id -> what is added to its logit.
+Result<std::vector<LogitBias>> read_logit_bias(JsonFields& fields) {
+  std::vector<LogitBias> biases;
+  const Json* const value = fields.find("logit_bias");
+  if (value == nullptr) return biases;
+  if (!value->is_object()) return fields.wrong_kind("logit_bias", *value, "an object");
+  for (const auto& [name, bias] : value->get_ref<const Json::object_t&>()) {
+    TokenId token = 0;
+    const char* const end = name.data() + name.size();
+    const auto [rest, failure] = std::from_chars(name.data(), end, token);
+    if (failure != std::errc() || rest != end || name != std::to_string(token)) {
+      return invalid_param("logit_bias", "'logit_bias' has the name '{}'; a token id is expected.", shortened(name));
+    }
+    const double number = bias.is_number() ? bias.get<double>() : std::numeric_limits<double>::quiet_NaN();
+    if (!(number >= -kMaxLogitBias && number <= kMaxLogitBias)) {
+      return invalid_param("logit_bias", "'logit_bias' of token {} is not a number between {} and {}.", token,
+                           -kMaxLogitBias, kMaxLogitBias);
+    }
+    biases.push_back({token, static_cast<float>(number)});
+  }
+  return biases;
+}
+
 Status read_sampling(JsonFields& fields, GenerationParams& params) {
   SamplingParams& sampling = params.sampling;
   ASSIGN_OR_RETURN(sampling.temperature, fields.number("temperature", 0.0, 2.0, sampling.temperature));
@@ -45,6 +85,8 @@ Status read_sampling(JsonFields& fields, GenerationParams& params) {
   ASSIGN_OR_RETURN(sampling.min_p, fields.number("min_p", 0.0, 1.0, sampling.min_p));
   ASSIGN_OR_RETURN(const std::optional<int64_t> top_k, fields.integer("top_k", -1, kMaxTopK));
   if (top_k && *top_k > 0) sampling.top_k = static_cast<uint32_t>(*top_k);  // 0 and -1: off, as elsewhere
+  RETURN_IF_ERROR(read_penalties(fields, sampling));
+  ASSIGN_OR_RETURN(sampling.logit_bias, read_logit_bias(fields));
   ASSIGN_OR_RETURN(const std::optional<int64_t> seed, fields.integer("seed", INT64_MIN, INT64_MAX));
   params.has_seed = seed.has_value();
   sampling.seed = static_cast<uint64_t>(seed.value_or(0));

@@ -103,6 +103,12 @@ TEST(ParseRequest, the_ends_of_every_range_are_inside) {
   EXPECT_EQ(params_of(R"("seed":9223372036854775807)").sampling.seed, 9223372036854775807u);
   EXPECT_EQ(params_of(R"("seed":-9223372036854775808)").sampling.seed, 9223372036854775808u);
   EXPECT_TRUE(params_of(R"("seed":0)").has_seed);
+  EXPECT_EQ(params_of(R"("presence_penalty":-2)").sampling.presence_penalty, -2.0);
+  EXPECT_EQ(params_of(R"("frequency_penalty":2)").sampling.frequency_penalty, 2.0);
+  EXPECT_EQ(params_of(R"("repetition_penalty":1.3)").sampling.repetition_penalty, 1.3);
+  EXPECT_EQ(params_of(R"("logit_bias":{"7":-100,"4294967295":0.5})").sampling.logit_bias,
+            (std::vector<LogitBias>{{7, -100.0f}, {4294967295u, 0.5f}}));
+  EXPECT_TRUE(params_of(R"("logit_bias":{})").sampling.logit_bias.empty());
   EXPECT_EQ(*params_of(R"("max_tokens":2147483647)").max_tokens, 2147483647u);
   EXPECT_EQ(params_of(R"("n":128)").num_choices, 128u);
   EXPECT_EQ(params_of(R"("stop":"x")").stop, std::vector<std::string>{"x"});
@@ -157,6 +163,27 @@ TEST(ParseRequest, wrong_types_and_ranges_are_refused_by_name) {
       {"stop", "[null]"},
       {"stop", "{}"},
       {"stop", "true"},
+      {"presence_penalty", "2.01"},
+      {"presence_penalty", "-2.01"},
+      {"presence_penalty", "true"},
+      {"frequency_penalty", "1e30"},
+      {"frequency_penalty", "\"1\""},
+      {"repetition_penalty", "0"},
+      {"repetition_penalty", "-1"},
+      {"repetition_penalty", "10.5"},
+      {"repetition_penalty", "[1]"},
+      {"logit_bias", "[]"},
+      {"logit_bias", "1"},
+      {"logit_bias", "{\"a\":1}"},
+      {"logit_bias", "{\"\":1}"},
+      {"logit_bias", "{\"-1\":1}"},
+      {"logit_bias", "{\"1.0\":1}"},
+      {"logit_bias", "{\"01\":1}"},
+      {"logit_bias", "{\" 1\":1}"},
+      {"logit_bias", "{\"4294967296\":1}"},
+      {"logit_bias", "{\"1\":100.1}"},
+      {"logit_bias", "{\"1\":true}"},
+      {"logit_bias", "{\"1\":null}"},
       {"ignore_eos", "1"},
       {"ignore_eos", "\"true\""},
       {"ignore_eos", "0"},
@@ -182,8 +209,7 @@ TEST(ParseRequest, wrong_types_and_ranges_are_refused_by_name) {
 
 TEST(ParseRequest, every_other_name_is_refused_by_name) {
   for (const std::string name :
-       {"tools", "tool_choice", "response_format", "logprobs", "top_logprobs", "logit_bias", "presence_penalty",
-        "frequency_penalty", "echo", "best_of", "suffix", "functions", "audio", "chat_template_kwargs", "metadata"}) {
+       {"tools", "tool_choice", "response_format", "logprobs", "top_logprobs", "echo", "best_of", "suffix", "functions", "audio", "chat_template_kwargs", "metadata"}) {
     check_refused("\"" + name + "\":1", name);
     EXPECT_NE(parse_chat_request(chat("\"" + name + "\":1")).error().message.find("not supported yet"),
               std::string::npos)

@@ -16,6 +16,7 @@
 #include "engine/step_plan.h"
 #include "engine/stream_state.h"
 #include "engine/wake_list.h"
+#include "sample/logit_rules.h"
 #include "sample/sampler.h"
 
 namespace slipstream {
@@ -170,8 +171,9 @@ void Engine::State::sample(const StepPlan& plan, const Logits& logits) {
     for (uint32_t i = range.begin; i < range.end; ++i) {
       const Sequence& sequence = *plan.slices()[draws[i].slice].sequence;
       const DrawPosition where{.position = sequence.num_tokens(), .choice = sequence.choice};
-      samples[draws[i].slice].token =
-          sample_token(logits.rows.span(draws[i].row), sequence.sampling, where, own_scratch);
+      const std::span<float> own_logits = logits.rows.span(draws[i].row);
+      apply_logit_rules(own_logits, sequence.sampling, sequence.counts);
+      samples[draws[i].slice].token = sample_token(own_logits, sequence.sampling, where, own_scratch);
     }
   });
 }
@@ -294,10 +296,14 @@ Result<TextStream> Engine::submit(Request request, ResumeQueue* reader) {
   auto stream = std::make_shared<StreamState>();
   Mail letter;
   Sequence& sequence = letter.submitted.emplace_back(Output(state.table, std::move(rules)), stream);
-  sequence.sampling = request.sampling;
+  sequence.sampling = std::move(request.sampling);
   sequence.choice = request.choice;
   sequence.num_prompt_tokens = num_prompt_tokens;
   sequence.tokens = std::move(request.prompt);
+  if (needs_counts(sequence.sampling)) {
+    sequence.counts = TokenCounts(longest);
+    for (const TokenId token : sequence.tokens) sequence.counts.add_prompt(token);
+  }
   sequence.tokens.reserve(longest);
   sequence.table.reserve(state.ledger.blocks_for(longest));
   stream->queue = reader;
@@ -321,6 +327,12 @@ Status Engine::State::check_request(const Request& request) const {
   for (const TokenId token : request.prompt) {
     if (token >= executor.vocab_size()) {
       return invalid_param("prompt", "token {} is not in the model's vocabulary of {}", token, executor.vocab_size());
+    }
+  }
+  for (const LogitBias& bias : request.sampling.logit_bias) {
+    if (bias.token >= executor.vocab_size()) {
+      return invalid_param("logit_bias", "'logit_bias' has the token id {}; this model's vocabulary ends at {}.",
+                           bias.token, executor.vocab_size() - 1);
     }
   }
   return ok_status();

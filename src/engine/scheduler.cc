@@ -110,7 +110,10 @@ void Scheduler::commit(const StepPlan& plan, std::span<const Sample> samples) {
     }
     sequence.num_computed += plan.slices()[index].num_rows;
     ledger_.remember(std::span(sequence.tokens).first(sequence.num_computed), sequence.extra, sequence.table);
-    if (sample.token) sequence.tokens.push_back(*sample.token);
+    if (sample.token) {
+      sequence.tokens.push_back(*sample.token);
+      sequence.counts.add_output(*sample.token);
+    }
     if (sample.finish) end(sequence);
   }
 }

@@ -19,6 +19,7 @@
 #include "engine/output.h"
 #include "engine/stream_state.h"
 #include "sample/sampling_params.h"
+#include "sample/token_counts.h"
 
 namespace slipstream {
 
@@ -42,6 +43,7 @@ struct Sequence {
   std::vector<TokenId> tokens;          // prompt, then what was sampled; capacity for the longest it can become
   BlockTable table;                     // the same
   uint32_t num_computed = 0;
+  TokenCounts counts;                   // of `tokens`; without room where no penalty asks
   std::optional<uint32_t> num_cached;   // prompt tokens found in the cache when it was first admitted
   SequenceList::iterator place;         // itself, in the list it is in
 

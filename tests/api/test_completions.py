@@ -67,3 +67,28 @@ def test_stop(client):
     full = complete(client, TEXTS[1], max_tokens=20).choices[0].text
     answer = complete(client, TEXTS[1], max_tokens=20, stop=full[5:8])
     assert answer.choices[0].text == full[:full.index(full[5:8])]
+
+
+def test_penalties_turn_the_answer_away_from_what_was_said(client):
+    """A word that is asked for again and again: the penalties must change it, and only as far as they are given."""
+    prompt, fields = "la la la la la la la la", {"max_tokens": 24, "extra_body": {"ignore_eos": True}}
+    plain = complete(client, prompt, **fields).choices[0].text
+    neutral = complete(client, prompt, presence_penalty=0, frequency_penalty=0, **fields).choices[0].text
+    assert neutral == plain
+    for penalties in (
+        {"presence_penalty": 2},
+        {"frequency_penalty": 2},
+        {"extra_body": {"ignore_eos": True, "repetition_penalty": 1.8}},
+    ):
+        assert complete(client, prompt, **{**fields, **penalties}).choices[0].text != plain, penalties
+
+
+def test_a_bias_draws_a_token_or_bans_it(client):
+    prompt, fields = [5, 6, 7], {"max_tokens": 6, "extra_body": {"ignore_eos": True}}
+    drawn = complete(client, prompt, logit_bias={"40": 100}, **fields).choices[0].text
+    assert drawn == complete(client, prompt, logit_bias={"40": 100}, seed=3, temperature=1.0, **fields).choices[0].text
+    plain = complete(client, prompt, **fields).choices[0].text
+    assert drawn != plain
+    assert complete(client, prompt, logit_bias={}, **fields).choices[0].text == plain
+    other = complete(client, prompt, logit_bias={"41": 100}, **fields)
+    assert other.choices[0].text not in (drawn, plain)

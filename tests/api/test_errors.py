@@ -41,9 +41,12 @@ def refused(client, kind=openai.BadRequestError, **fields):
         {"response_format": {"type": "json_object"}},
         {"logprobs": True},
         {"top_logprobs": 2},
-        {"logit_bias": {"5": 1}},
-        {"presence_penalty": 1},
-        {"frequency_penalty": 1},
+        {"logit_bias": {"x": 1}},
+        {"logit_bias": {"5": 101}},
+        {"logit_bias": {"05": 1}},
+        {"logit_bias": {"4000000000": 1}},
+        {"presence_penalty": 2.5},
+        {"frequency_penalty": -2.5},
         {"messages": []},
         {"stream_options": {"include_usage": True}},
     ],
@@ -57,7 +60,7 @@ def test_what_is_wrong_or_not_there_yet_is_refused_by_name(client, fields):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"top_k": -2}, {"top_k": 1.5}, {"min_p": 2}, {"ignore_eos": 1}, {"temprature": 1}, {"best": None}],
+    [{"repetition_penalty": 0}, {"repetition_penalty": 11}, {"top_k": -2}, {"top_k": 1.5}, {"min_p": 2}, {"ignore_eos": 1}, {"temprature": 1}, {"best": None}],
     ids=str,
 )
 def test_the_same_for_names_the_client_does_not_know(client, fields):

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "dice.h"
+#include "sample/logit_rules.h"
 #include "sample/sampler.h"
 #include "text/detokenizer.h"
 
@@ -16,6 +17,10 @@ SamplingParams make_sampling(Dice& dice) {
   if (dice.one_in(4)) sampling.top_k = dice.from(1, 10);
   if (dice.one_in(4)) sampling.top_p = 0.1 + 0.9 * dice.fraction();
   if (dice.one_in(4)) sampling.min_p = 0.2 * dice.fraction();
+  if (dice.one_in(4)) sampling.repetition_penalty = 0.5 + dice.fraction();
+  if (dice.one_in(4)) sampling.frequency_penalty = 4 * dice.fraction() - 2;
+  if (dice.one_in(4)) sampling.presence_penalty = 4 * dice.fraction() - 2;
+  if (dice.one_in(6)) sampling.logit_bias = {{dice.from(0, 3), 20.0f}};
   sampling.seed = dice.bits();
   return sampling;
 }
@@ -176,11 +181,19 @@ Answer echo_answer(const World& world, const Request& request, const TokenTable&
   std::align(64, space - 64, aligned, space);
 
   Answer answer;
+  std::vector<TokenId> output;
   for (uint32_t drawn = 0;; ++drawn) {
     const DrawPosition where{prompt_tokens + drawn, request.choice};
-    const TokenId token =
-        sample_token(model.logits(), request.sampling, where, {static_cast<std::byte*>(aligned), space});
+    // Counted afresh each time: what the engine keeps over preemption and chunks must come to the same.
+    TokenCounts counts(prompt_tokens + drawn);
+    for (const TokenId token : request.prompt) counts.add_prompt(token);
+    for (const TokenId token : output) counts.add_output(token);
+    std::vector<float> logits(model.logits().begin(), model.logits().end());
+    apply_logit_rules(logits, request.sampling,
+                      needs_counts(request.sampling) ? std::move(counts) : TokenCounts());
+    const TokenId token = sample_token(logits, request.sampling, where, {static_cast<std::byte*>(aligned), space});
     model.put(token);
+    output.push_back(token);
     ++answer.num_tokens;
     const bool is_eos = !request.ignore_eos && std::ranges::count(world.options.eos_tokens, token) > 0;
     const bool is_last = is_eos || answer.num_tokens == max_tokens;
