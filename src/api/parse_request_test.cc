@@ -163,27 +163,6 @@ TEST(ParseRequest, wrong_types_and_ranges_are_refused_by_name) {
       {"stop", "[null]"},
       {"stop", "{}"},
       {"stop", "true"},
-      {"presence_penalty", "2.01"},
-      {"presence_penalty", "-2.01"},
-      {"presence_penalty", "true"},
-      {"frequency_penalty", "1e30"},
-      {"frequency_penalty", "\"1\""},
-      {"repetition_penalty", "0"},
-      {"repetition_penalty", "-1"},
-      {"repetition_penalty", "10.5"},
-      {"repetition_penalty", "[1]"},
-      {"logit_bias", "[]"},
-      {"logit_bias", "1"},
-      {"logit_bias", "{\"a\":1}"},
-      {"logit_bias", "{\"\":1}"},
-      {"logit_bias", "{\"-1\":1}"},
-      {"logit_bias", "{\"1.0\":1}"},
-      {"logit_bias", "{\"01\":1}"},
-      {"logit_bias", "{\" 1\":1}"},
-      {"logit_bias", "{\"4294967296\":1}"},
-      {"logit_bias", "{\"1\":100.1}"},
-      {"logit_bias", "{\"1\":true}"},
-      {"logit_bias", "{\"1\":null}"},
       {"ignore_eos", "1"},
       {"ignore_eos", "\"true\""},
       {"ignore_eos", "0"},
@@ -207,9 +186,36 @@ TEST(ParseRequest, wrong_types_and_ranges_are_refused_by_name) {
   check_refused(R"("stream":true,"stream_options":{"other":1})", "stream_options.other");
 }
 
+TEST(ParseRequest, penalties_and_biases_out_of_range_are_refused_by_name) {
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {"presence_penalty", "2.01"},
+      {"presence_penalty", "-2.01"},
+      {"presence_penalty", "true"},
+      {"frequency_penalty", "1e30"},
+      {"frequency_penalty", "\"1\""},
+      {"repetition_penalty", "0"},
+      {"repetition_penalty", "-1"},
+      {"repetition_penalty", "10.5"},
+      {"repetition_penalty", "[1]"},
+      {"logit_bias", "[]"},
+      {"logit_bias", "1"},
+      {"logit_bias", "{\"a\":1}"},
+      {"logit_bias", "{\"\":1}"},
+      {"logit_bias", "{\"-1\":1}"},
+      {"logit_bias", "{\"1.0\":1}"},
+      {"logit_bias", "{\"01\":1}"},
+      {"logit_bias", "{\" 1\":1}"},
+      {"logit_bias", "{\"4294967296\":1}"},
+      {"logit_bias", "{\"1\":100.1}"},
+      {"logit_bias", "{\"1\":true}"},
+      {"logit_bias", "{\"1\":null}"}};
+  for (const auto& [name, value] : wrong) check_refused("\"" + name + "\":" + value, name);
+}
+
 TEST(ParseRequest, every_other_name_is_refused_by_name) {
   for (const std::string name :
-       {"tools", "tool_choice", "response_format", "logprobs", "top_logprobs", "echo", "best_of", "suffix", "functions", "audio", "chat_template_kwargs", "metadata"}) {
+       {"tools", "tool_choice", "response_format", "logprobs", "top_logprobs", "echo", "best_of", "suffix",
+        "functions", "audio", "chat_template_kwargs", "metadata"}) {
     check_refused("\"" + name + "\":1", name);
     EXPECT_NE(parse_chat_request(chat("\"" + name + "\":1")).error().message.find("not supported yet"),
               std::string::npos)

@@ -38,7 +38,7 @@ struct StepInput {
 
 // What comes up. Valid until the next run().
 struct Logits {
-  Matrix<float> rows;                     // [slices with wants_logits, vocab_size], in order of slices; the caller's to change
+  Matrix<float> rows;                     // [slices with wants_logits, vocab_size], in order of slices; may be changed
   std::span<const uint8_t> slice_finite;  // [slices]; 0: some row of the slice was not finite, its logits mean nothing
 };
 

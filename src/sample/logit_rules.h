@@ -1,5 +1,5 @@
-// What a request does to logits before a token is chosen (ARITHMETIC.md 9, sampling): repetition penalty over prompt and
-// answer, frequency and presence penalty over the answer, bias.
+// What a request does to logits before a token is chosen (ARITHMETIC.md 9, sampling): repetition penalty over prompt
+// and answer, frequency and presence penalty over the answer, bias.
 //
 //   l = l > 0 ? l / repetition : l * repetition     each token that stands in the sequence
 //   l = (l - frequency * count) - presence          each token that stands in the answer, `count` times

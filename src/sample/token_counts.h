@@ -28,7 +28,7 @@ class TokenCounts {
   Count* find(TokenId token);  // null without room
 
   std::vector<Count> counts_;
-  std::vector<uint32_t> places_;  // open addressing: index in counts_ plus 1, 0 = free; a power of two, at most half full
+  std::vector<uint32_t> places_;  // open addressing: index in counts_ plus 1, 0 = free; 2^n, at most half full
 };
 
 }  // namespace slipstream

@@ -60,7 +60,16 @@ def test_what_is_wrong_or_not_there_yet_is_refused_by_name(client, fields):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"repetition_penalty": 0}, {"repetition_penalty": 11}, {"top_k": -2}, {"top_k": 1.5}, {"min_p": 2}, {"ignore_eos": 1}, {"temprature": 1}, {"best": None}],
+    [
+        {"repetition_penalty": 0},
+        {"repetition_penalty": 11},
+        {"top_k": -2},
+        {"top_k": 1.5},
+        {"min_p": 2},
+        {"ignore_eos": 1},
+        {"temprature": 1},
+        {"best": None},
+    ],
     ids=str,
 )
 def test_the_same_for_names_the_client_does_not_know(client, fields):
