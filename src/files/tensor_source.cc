@@ -123,6 +123,10 @@ const MappedFile& TensorSource::file_of(std::span<const std::byte> bytes) const 
   return **found;
 }
 
+void TensorSource::will_need(std::span<const std::byte> bytes) const {
+  if (!bytes.empty() && made_ == nullptr) file_of(bytes).need(bytes);
+}
+
 void TensorSource::need(std::span<const std::byte> bytes) const {
   if (bytes.empty()) return;
   if (made_ != nullptr) return made_->need(bytes);

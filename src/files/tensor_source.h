@@ -55,6 +55,8 @@ class TensorSource {
   // To be called before bytes are looked at: those that are made are made now, on this thread; those of a file begin to
   // be read. Any thread; two threads' bytes do not overlap.
   void need(std::span<const std::byte> bytes) const;
+  // Advice: these bytes of a file will be needed soon, and may be read meanwhile. Any thread.
+  void will_need(std::span<const std::byte> bytes) const;
   // Gives pages of these bytes back to the system: they were packed and will not be read again. Also the system's own
   // copy of the file goes when the checkpoint is so large that memory needs it; a small one stays cached for the next
   // start. Any thread.

@@ -14,6 +14,18 @@ namespace {
 // Of the file at once in memory while it is packed: enough that handing out work and giving pages back cost nothing.
 constexpr size_t kChunkBytes = size_t{16} << 20;
 
+// Of the file on its way from the disk while others are packed: a disk answers many requests at once, and experts are
+// many small pieces.
+constexpr uint64_t kReadAheadBytes = uint64_t{128} << 20;
+
+uint64_t stored_bytes(const MatrixPlan& plan) {
+  uint64_t bytes = 0;
+  for (const Tensor* tensor : {plan.values, plan.scales, plan.biases}) {
+    if (tensor != nullptr) bytes += plan.part(*tensor).size();
+  }
+  return bytes;
+}
+
 class Packer {
  public:
   Packer(const TensorSource& source, const WeightsPlan& plan, ThreadPool& pool, const LoadProgress& progress)
@@ -34,6 +46,14 @@ class Packer {
     *plan.vector = out;
     finish(tensor.bytes);
     return ok_status();
+  }
+
+  // Begins to read what the matrix is made from; its bytes.
+  uint64_t will_need(const MatrixPlan& plan) const {
+    for (const Tensor* tensor : {plan.values, plan.scales, plan.biases}) {
+      if (tensor != nullptr) source_.will_need(plan.part(*tensor));
+    }
+    return stored_bytes(plan);
   }
 
   Status pack_matrix(const MatrixPlan& plan, std::byte* memory) {
@@ -133,7 +153,15 @@ Result<Weights> load_weights(const ModelConfig& config, const TensorSource& sour
   });
   Packer packer(source, plan, pool, progress);
   for (const VectorPlan& vector : plan.vectors) RETURN_IF_ERROR(packer.pack_vector(vector, weights.memory.data()));
-  for (const MatrixPlan& matrix : plan.matrices) RETURN_IF_ERROR(packer.pack_matrix(matrix, weights.memory.data()));
+  size_t ahead = 0;  // matrices whose bytes are being read
+  uint64_t packed_from = 0, read_ahead = 0;
+  for (const MatrixPlan& matrix : plan.matrices) {
+    for (; ahead < plan.matrices.size() && read_ahead < packed_from + kReadAheadBytes; ++ahead) {
+      read_ahead += packer.will_need(plan.matrices[ahead]);
+    }
+    RETURN_IF_ERROR(packer.pack_matrix(matrix, weights.memory.data()));
+    packed_from += stored_bytes(matrix);
+  }
   if (config.tied_embeddings) weights.lm_head = weights.embedding;
   if (progress) progress(source.total_bytes(), source.total_bytes());
   return weights;
