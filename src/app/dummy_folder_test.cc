@@ -9,26 +9,13 @@
 #include "app/model_files.h"
 #include "files/test_files.h"
 #include "model/dummy_tensors.h"
+#include "model/small_shape.h"
 
 namespace slipstream {
 namespace {
 
-DummyShape small(const DummyShape& of) {
-  DummyShape shape = of;
-  shape.num_hidden_layers = 11;  // "layers.10" comes before "layers.2" in order of names
-  shape.hidden_size = 128;
-  shape.intermediate_size = 192;
-  shape.num_attention_heads = 4;
-  shape.num_key_value_heads = 2;
-  shape.head_dim = 32;
-  shape.vocab_size = 4000;
-  if (shape.num_experts != 0) {
-    shape.num_experts = 4;
-    shape.num_experts_per_tok = 2;
-    shape.moe_intermediate_size = 64;
-  }
-  return shape;
-}
+// "layers.10" comes before "layers.2" in order of names.
+DummyShape small(const DummyShape& of) { return small_shape(of, 11, 4000); }
 
 // Everything but the paths, which come in two orders.
 void expect_same_config(const ModelConfig& a, const ModelConfig& b) {

@@ -44,6 +44,16 @@ class ThreadPool {
                const_cast<void*>(static_cast<const void*>(&work)));
   }
 
+  // work: callable as work(uint32_t task, uint32_t thread), once for each task in [0, count): threads take the next one
+  // as they are free. For tasks whose costs differ; who computes which is not fixed.
+  template <class Work>
+  void run_tasks(uint32_t count, Work&& work) {
+    std::atomic<uint32_t> next{0};  // relaxed: only hands out numbers
+    run([&](uint32_t thread) {
+      for (uint32_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < count;) work(task, thread);
+    });
+  }
+
  private:
   struct Shared;
   using Function = void (*)(void* context, uint32_t thread);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 #include <vector>
@@ -59,6 +60,20 @@ TEST(ThreadPool, split_gives_every_item_to_one_thread) {
         EXPECT_EQ(next, items);
       }
     }
+  }
+}
+
+TEST(ThreadPool, each_task_is_done_once_whoever_takes_it) {
+  ThreadPool pool(3);
+  for (const uint32_t count : {0u, 1u, 2u, 1000u}) {
+    std::vector<std::atomic<uint32_t>> done(count);
+    std::atomic<bool> known_threads{true};
+    pool.run_tasks(count, [&](uint32_t task, uint32_t thread) {
+      done[task].fetch_add(1);
+      if (thread >= 3) known_threads = false;
+    });
+    for (const auto& times : done) EXPECT_EQ(times.load(), 1u);
+    EXPECT_TRUE(known_threads);
   }
 }
 

@@ -60,7 +60,7 @@ MappedFile::~MappedFile() {
   ::close(fd_);
 }
 
-void MappedFile::need(std::span<const std::byte> part) const {
+void MappedFile::will_need(std::span<const std::byte> part) const {
   const size_t begin = static_cast<size_t>(part.data() - bytes_.data()) / kPage * kPage;
   const size_t end = static_cast<size_t>(part.data() - bytes_.data()) + part.size();
   madvise(const_cast<std::byte*>(bytes_.data()) + begin, end - begin, MADV_WILLNEED);  // advice only

@@ -28,7 +28,7 @@ class MappedFile {
   bool contains(const std::byte* byte) const { return byte >= bytes_.data() && byte < bytes_.data() + bytes_.size(); }
 
   // `part` will be read soon: the system begins to read it from the disk, if it must. Any thread.
-  void need(std::span<const std::byte> part) const;
+  void will_need(std::span<const std::byte> part) const;
   // The pages of `part` leave this process's memory; touching them reads them again. With drop_cache also the
   // system's own copy of them goes, as far as it lies wholly inside `part`. Any thread.
   void release(std::span<const std::byte> part, bool drop_cache) const;

@@ -124,13 +124,11 @@ const MappedFile& TensorSource::file_of(std::span<const std::byte> bytes) const 
 }
 
 void TensorSource::will_need(std::span<const std::byte> bytes) const {
-  if (!bytes.empty() && made_ == nullptr) file_of(bytes).need(bytes);
+  if (!bytes.empty() && made_ == nullptr) file_of(bytes).will_need(bytes);
 }
 
 void TensorSource::need(std::span<const std::byte> bytes) const {
-  if (bytes.empty()) return;
-  if (made_ != nullptr) return made_->need(bytes);
-  file_of(bytes).need(bytes);
+  if (!bytes.empty() && made_ != nullptr) made_->need(bytes);
 }
 
 void TensorSource::release(std::span<const std::byte> bytes) const {

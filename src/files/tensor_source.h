@@ -52,10 +52,10 @@ class TensorSource {
   const Tensor* find(std::string_view name) const;  // null when there is none
   std::span<const Tensor> tensors() const { return tensors_; }  // sorted by name
   uint64_t total_bytes() const;                     // of all tensors
-  // To be called before bytes are looked at: those that are made are made now, on this thread; those of a file begin to
-  // be read. Any thread; two threads' bytes do not overlap.
+  // To be called before bytes are looked at: those that are made are made now, on this thread; those of a file are
+  // there. Any thread; two threads' bytes do not overlap.
   void need(std::span<const std::byte> bytes) const;
-  // Advice: these bytes of a file will be needed soon, and may be read meanwhile. Any thread.
+  // Advice, some time before need(): bytes of a file begin to be read from the disk. Any thread.
   void will_need(std::span<const std::byte> bytes) const;
   // Gives pages of these bytes back to the system: they were packed and will not be read again. Also the system's own
   // copy of the file goes when the checkpoint is so large that memory needs it; a small one stays cached for the next

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "model/gate_up.h"
 
 namespace slipstream {
 namespace {
@@ -187,21 +188,16 @@ void Decoder::rotate_and_store(const LayerWeights& layer, const KvView& kv, cons
 // attended = softmax(q K / sqrt(head_dim)) V for each slice, KV head and range of rows: items that threads take as they
 // are free, since their costs differ by the length of their contexts.
 void Decoder::attend(const KvView& kv, const Pass& pass) {
-  next_item_.store(0, std::memory_order_relaxed);
-  pool_.run([&](uint32_t thread) {
-    while (true) {
-      const uint32_t next = next_item_.fetch_add(1, std::memory_order_relaxed);
-      if (next >= items_.size()) return;
-      const AttentionItem& item = items_[next];
-      const PassSlice& slice = pass.slices[item.slice];
-      const size_t first_col = size_t{item.kv_head} * group_ * config_.head_dim;
-      const uint32_t cols = group_ * config_.head_dim;
-      const Matrix<const float> q{work_.qkv.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
-                                  work_.qkv.stride};
-      const Matrix<float> out{work_.attended.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
-                              work_.attended.stride};
-      kernels_.attention(kv, slice.attention, item.kv_head, group_, item.rows, q, out, work_.thread_scratch(thread));
-    }
+  pool_.run_tasks(static_cast<uint32_t>(items_.size()), [&](uint32_t task, uint32_t thread) {
+    const AttentionItem& item = items_[task];
+    const PassSlice& slice = pass.slices[item.slice];
+    const size_t first_col = size_t{item.kv_head} * group_ * config_.head_dim;
+    const uint32_t cols = group_ * config_.head_dim;
+    const Matrix<const float> q{work_.qkv.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
+                                work_.qkv.stride};
+    const Matrix<float> out{work_.attended.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
+                            work_.attended.stride};
+    kernels_.attention(kv, slice.attention, item.kv_head, group_, item.rows, q, out, work_.thread_scratch(thread));
   });
 }
 
@@ -236,13 +232,7 @@ void Decoder::multiply_gate_up(const MlpWeights& mlp) {
     const MatmulInput x = input(rows(work_.hidden));
     for (uint32_t first = mine.begin; first < mine.end; first += kGatePanels) {
       const Range panels{first, std::min(first + kGatePanels, mine.end)};
-      kernels_.matmul(mlp.gate, x, panels, gate, work_.thread_scratch(thread));
-      kernels_.matmul(mlp.up, x, panels, up, work_.thread_scratch(thread));
-      const uint32_t begin = panels.begin * kPanelRows;
-      const uint32_t end = std::min(panels.end * kPanelRows, mlp.gate.rows);
-      for (uint32_t row = 0; row < num_rows_; ++row) {
-        kernels_.swiglu(gate.row(row) + begin, up.row(row) + begin, end - begin, gate.row(row) + begin);
-      }
+      slipstream::multiply_gate_up(kernels_, mlp, x, panels, gate, up, work_.thread_scratch(thread));
     }
   });
 }

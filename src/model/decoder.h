@@ -101,7 +101,6 @@ class Decoder {
   std::vector<AttentionItem> items_;  // dearest first
 
   // Shared by the threads of a fork-join.
-  std::atomic<uint32_t> next_item_{0};       // relaxed: only hands out numbers
   std::atomic<uint64_t> num_clamped_kv_{0};  // relaxed: a counter
 };
 

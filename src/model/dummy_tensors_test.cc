@@ -7,27 +7,12 @@
 
 #include "kernels/float16.h"
 #include "model/checkpoint.h"
+#include "model/small_shape.h"
 
 namespace slipstream {
 namespace {
 
-// The family's and width's own, but small.
-DummyShape small(std::string_view name) {
-  DummyShape shape = read_dummy_name(name)->shape;
-  shape.num_hidden_layers = 2;
-  shape.hidden_size = 128;
-  shape.intermediate_size = 192;
-  shape.num_attention_heads = 4;
-  shape.num_key_value_heads = 2;
-  shape.head_dim = 32;
-  shape.vocab_size = 320;
-  if (shape.num_experts != 0) {
-    shape.num_experts = 4;
-    shape.num_experts_per_tok = 2;
-    shape.moe_intermediate_size = 64;
-  }
-  return shape;
-}
+DummyShape small(std::string_view name) { return small_shape(read_dummy_name(name)->shape, 2, 320); }
 
 const DummyTensors::Entry& find(const DummyTensors& tensors, const std::string& name) {
   for (const DummyTensors::Entry& entry : tensors.entries()) {

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "kernels/router.h"
+#include "model/gate_up.h"
 
 namespace slipstream {
 namespace {
@@ -127,14 +128,9 @@ void ExpertMlp::gather(bool quantised) {
 // Threads take the next piece of the next group as they are free: groups differ in rows.
 template <class Work>
 void ExpertMlp::for_each_task(uint32_t tasks_per_group, const Work& work) {
-  next_task_.store(0, std::memory_order_relaxed);
   const auto num_tasks = static_cast<uint32_t>(groups_.size()) * tasks_per_group;
-  pool_.run([&](uint32_t thread) {
-    while (true) {
-      const uint32_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
-      if (task >= num_tasks) return;
-      work(groups_[task / tasks_per_group], task % tasks_per_group, thread);
-    }
+  pool_.run_tasks(num_tasks, [&](uint32_t task, uint32_t thread) {
+    work(groups_[task / tasks_per_group], task % tasks_per_group, thread);
   });
 }
 
@@ -146,13 +142,7 @@ void ExpertMlp::multiply_gate_up(const LayerWeights& layer) {
     const Matrix<float> up = slot_rows(work_.expert_up, group.slots);
     const MatmulInput x{slot_rows(work_.expert_rows, group.slots),
                         quantise_ ? quantised_slots(group.slots.begin, config_.hidden_size) : nullptr};
-    kernels_.matmul(expert.gate, x, panels, gate, work_.thread_scratch(thread));
-    kernels_.matmul(expert.up, x, panels, up, work_.thread_scratch(thread));
-    const uint32_t begin = panels.begin * kPanelRows;
-    const uint32_t end = std::min(panels.end * kPanelRows, expert.gate.rows);
-    for (uint32_t row = 0; row < group.slots.size(); ++row) {
-      kernels_.swiglu(gate.row(row) + begin, up.row(row) + begin, end - begin, gate.row(row) + begin);
-    }
+    slipstream::multiply_gate_up(kernels_, expert, x, panels, gate, up, work_.thread_scratch(thread));
   });
 }
 

@@ -9,7 +9,6 @@
 // Which rows are together never shows in a result (P1).
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -66,9 +65,6 @@ class ExpertMlp {
   std::vector<uint32_t> next_slot_;    // [num_experts + 1]: scratch of group_slots()
   std::vector<Group> groups_;          // by expert
   std::vector<uint8_t> slot_finite_;   // [slots]
-
-  // Shared by the threads of a fork-join.
-  std::atomic<uint32_t> next_task_{0};  // relaxed: only hands out numbers
 };
 
 }  // namespace slipstream

@@ -38,8 +38,7 @@ WeightGroup group_of(const MatrixPlan& plan) {
   group.packed_bits = matrix.format.bits;
   group.num_tensors = 1;
   group.num_parameters = uint64_t{matrix.rows} * matrix.cols;
-  for (const Tensor* tensor : {plan.values, plan.scales, plan.biases})
-    if (tensor != nullptr) group.file_bytes += plan.part(*tensor).size();
+  group.file_bytes = plan.stored_bytes();
   group.packed_bytes = packed_bytes(matrix.format, matrix.rows, matrix.cols);
   return group;
 }

@@ -18,14 +18,6 @@ constexpr size_t kChunkBytes = size_t{16} << 20;
 // many small pieces.
 constexpr uint64_t kReadAheadBytes = uint64_t{128} << 20;
 
-uint64_t stored_bytes(const MatrixPlan& plan) {
-  uint64_t bytes = 0;
-  for (const Tensor* tensor : {plan.values, plan.scales, plan.biases}) {
-    if (tensor != nullptr) bytes += plan.part(*tensor).size();
-  }
-  return bytes;
-}
-
 class Packer {
  public:
   Packer(const TensorSource& source, const WeightsPlan& plan, ThreadPool& pool, const LoadProgress& progress)
@@ -46,14 +38,6 @@ class Packer {
     *plan.vector = out;
     finish(tensor.bytes);
     return ok_status();
-  }
-
-  // Begins to read what the matrix is made from; its bytes.
-  uint64_t will_need(const MatrixPlan& plan) const {
-    for (const Tensor* tensor : {plan.values, plan.scales, plan.biases}) {
-      if (tensor != nullptr) source_.will_need(plan.part(*tensor));
-    }
-    return stored_bytes(plan);
   }
 
   Status pack_matrix(const MatrixPlan& plan, std::byte* memory) {
@@ -113,12 +97,10 @@ class Packer {
     const size_t begin = size_t{panels.begin} * kPanelRows;
     const size_t end = std::min<size_t>(size_t{panels.end} * kPanelRows, plan.matrix->rows);
     if (begin >= end) return;
-    for (const Tensor* tensor : {plan.values, plan.scales, plan.biases}) {
-      if (tensor == nullptr) continue;
-      const std::span<const std::byte> part = plan.part(*tensor);
+    plan.for_each_part([&](std::span<const std::byte> part) {
       const size_t row_bytes = part.size() / plan.matrix->rows;
       use(part.subspan(begin * row_bytes, (end - begin) * row_bytes));
-    }
+    });
   }
 
   void finish(std::span<const std::byte> bytes) {
@@ -153,14 +135,16 @@ Result<Weights> load_weights(const ModelConfig& config, const TensorSource& sour
   });
   Packer packer(source, plan, pool, progress);
   for (const VectorPlan& vector : plan.vectors) RETURN_IF_ERROR(packer.pack_vector(vector, weights.memory.data()));
-  size_t ahead = 0;  // matrices whose bytes are being read
-  uint64_t packed_from = 0, read_ahead = 0;
+  size_t num_asked = 0;          // matrices whose bytes are on their way
+  uint64_t bytes_on_their_way = 0;
   for (const MatrixPlan& matrix : plan.matrices) {
-    for (; ahead < plan.matrices.size() && read_ahead < packed_from + kReadAheadBytes; ++ahead) {
-      read_ahead += packer.will_need(plan.matrices[ahead]);
+    for (; num_asked < plan.matrices.size() && bytes_on_their_way < kReadAheadBytes; ++num_asked) {
+      const MatrixPlan& next = plan.matrices[num_asked];
+      next.for_each_part([&source](std::span<const std::byte> bytes) { source.will_need(bytes); });
+      bytes_on_their_way += next.stored_bytes();
     }
     RETURN_IF_ERROR(packer.pack_matrix(matrix, weights.memory.data()));
-    packed_from += stored_bytes(matrix);
+    bytes_on_their_way -= matrix.stored_bytes();
   }
   if (config.tied_embeddings) weights.lm_head = weights.embedding;
   if (progress) progress(source.total_bytes(), source.total_bytes());

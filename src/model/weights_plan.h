@@ -30,6 +30,18 @@ struct MatrixPlan {
     const size_t bytes = tensor.bytes.size() / num_slices;
     return tensor.bytes.subspan(slice * bytes, bytes);
   }
+  // Calls use(bytes) for each of its tensors' parts: values, then scales and biases where they are apart.
+  template <class Use>
+  void for_each_part(Use&& use) const {
+    for (const Tensor* tensor : {values, scales, biases}) {
+      if (tensor != nullptr) use(part(*tensor));
+    }
+  }
+  uint64_t stored_bytes() const {
+    uint64_t bytes = 0;
+    for_each_part([&bytes](std::span<const std::byte> stored) { bytes += stored.size(); });
+    return bytes;
+  }
 };
 
 struct VectorPlan {
