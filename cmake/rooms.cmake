@@ -44,9 +44,11 @@ function(tests_wanted NAME RESULT)
 endfunction()
 
 # discover_tests(PROGRAM [property value...]): every TEST() of a GoogleTest program becomes one test of ctest. The
-# target test_programs builds what has been discovered, and nothing else.
+# target test_programs builds what has been discovered, and nothing else. What is tested stays as it is compiled; the
+# program's own sources are compiled for quick builds, which is a third of their time.
 add_custom_target(test_programs)
 function(discover_tests PROGRAM)
+  target_compile_options(${PROGRAM} PRIVATE $<$<CONFIG:Release>:-O1>)
   if(SLIPSTREAM_DISCOVER)
     add_dependencies(test_programs ${PROGRAM})
     gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" PROPERTIES TIMEOUT 900 ${ARGN}

@@ -132,13 +132,18 @@ def flatten(messages):
     ]
 
 
-def render(template, special, messages, tools, generation, kwargs):
-    """apply_chat_template(tokenize=False), without a tokenizer."""
+def render(template, special, messages, tools, end, kwargs):
+    """apply_chat_template(tokenize=False), without a tokenizer. `end`: add_generation_prompt, or "continue"."""
     from transformers.utils import chat_template_utils as utils
 
     prepared = utils._normalize_chat_messages(messages)
     rendered, _ = utils.render_jinja_template(
-        [prepared], tools=tools, chat_template=template, add_generation_prompt=generation, **{**special, **kwargs}
+        [prepared],
+        tools=tools,
+        chat_template=template,
+        add_generation_prompt=end is True,
+        continue_final_message=end == "continue",
+        **{**special, **kwargs},
     )
     return rendered[0]
 
@@ -149,7 +154,7 @@ def outcome(*arguments):
 
     try:
         return "text " + escape(render(*arguments))
-    except (jinja2.exceptions.TemplateError, TypeError) as fault:
+    except (jinja2.exceptions.TemplateError, TypeError, ValueError) as fault:
         return "raises " + escape(str(fault)) if type(fault) is jinja2.exceptions.TemplateError else "fails"
 
 
@@ -160,11 +165,11 @@ def fill(messages):
 
 def template_lines(template, special, knows_parts):
     lines = []
-    for name, messages, tools, generation, kwargs in variants():
+    for name, messages, tools, end, kwargs in variants():
         given = messages if knows_parts else flatten(messages)
-        result = outcome(template, special, given, tools, generation, kwargs)
+        result = outcome(template, special, given, tools, end, kwargs)
         if result == "fails":
-            result = outcome(template, special, fill(given), tools, generation, kwargs)
+            result = outcome(template, special, fill(given), tools, end, kwargs)
         lines.append(f"{name} {result}")
     return lines
 
@@ -172,13 +177,13 @@ def template_lines(template, special, knows_parts):
 def case_lines():
     dump = lambda value: json.dumps(value, ensure_ascii=False)
     lines = []
-    for name, messages, tools, generation, kwargs in variants():
+    for name, messages, tools, end, kwargs in variants():
         lines += [
             name,
             dump(messages),
             dump(tools) if tools else "",
             dump(kwargs) if kwargs else "",
-            str(int(generation)),
+            end if end == "continue" else str(int(end)),
         ]
     return lines
 

@@ -2,7 +2,7 @@
 //! and frees. The contract is src/text/text_abi.h.
 
 use crate::budget;
-use crate::chat_template::ChatTemplate;
+use crate::chat_template::{ChatTemplate, PromptEnd};
 use crate::limits::FILE_BUDGET;
 use crate::panics::caught;
 use crate::strftime::Moment;
@@ -281,6 +281,7 @@ pub struct RenderInput {
     kwargs: View,
     now: Moment,
     add_generation_prompt: bool,
+    continue_final_message: bool,
 }
 
 /// # Safety
@@ -299,7 +300,10 @@ pub unsafe extern "C" fn slipstream_text_template_render(
             input.messages.text("messages")?,
             input.tools.text("tools")?,
             input.kwargs.text("chat_template_kwargs")?,
-            input.add_generation_prompt,
+            PromptEnd {
+                add_generation_prompt: input.add_generation_prompt,
+                continue_final_message: input.continue_final_message,
+            },
             input.now,
         )?;
         *trusted = Buffer::from_vec(u32_bytes(rendered.trusted.into_iter().flatten()));

@@ -16,7 +16,7 @@ use crate::budget::{self, Budget, Spent};
 use crate::limits::*;
 use crate::strftime::{strftime, Moment};
 use crate::template_input::{PartsSupport, TemplateInput};
-use crate::{python_methods, template_source, Fault, Outcome};
+use crate::{final_message, python_methods, template_source, Fault, Outcome};
 use ahash::AHashSet;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind};
@@ -93,6 +93,12 @@ pub struct Rendered {
     pub trusted: Vec<[u32; 2]>,
 }
 
+/// Where the prompt ends: with the words that begin an answer, or inside the last message, or (neither) behind it.
+pub struct PromptEnd {
+    pub add_generation_prompt: bool,
+    pub continue_final_message: bool,
+}
+
 /// Why a render failed: the template said so (raise_exception), or it could not.
 enum Stop {
     Raised(Fault),
@@ -145,7 +151,7 @@ impl ChatTemplate {
         messages: &str,
         tools: &str,
         kwargs: &str,
-        add_generation_prompt: bool,
+        end: PromptEnd,
         now: Moment,
     ) -> Outcome<Rendered> {
         if self.num_lost.load(Ordering::Relaxed) >= MAX_LOST_RENDERS {
@@ -153,10 +159,13 @@ impl ChatTemplate {
         }
         let mut input = TemplateInput::read(messages, tools, kwargs)?;
         input.adapt(self.compiled.parts)?;
+        if end.continue_final_message {
+            input.continue_final_message()?;
+        }
         let input_bytes = messages.len() + tools.len() + kwargs.len();
         let allowed = Budget { memory_bytes: TEMPLATE_BUDGET.memory_bytes + 64 * input_bytes, ..TEMPLATE_BUDGET };
         let compiled = Arc::clone(&self.compiled);
-        match budget::run(allowed, move || compiled.render(input, add_generation_prompt, now)) {
+        match budget::run(allowed, move || compiled.render(input, end.add_generation_prompt, now)) {
             Spent::Done(outcome) => outcome,
             Spent::Over(what) => {
                 self.num_lost.fetch_add(1, Ordering::Relaxed);
@@ -232,12 +241,15 @@ impl Compiled {
             Err(Stop::Raised(fault)) => return Err(fault),
         };
         let marked = self.run_marked(&input, add_generation_prompt, now)?;
-        let rendered = self.unmark(&marked.0, marked.1);
+        let mut rendered = self.unmark(&marked.0, marked.1);
         if rendered.text != text {
             return Err(
                 "the messages contain control tokens of this model in a place where its chat template looks for them"
                     .to_string(),
             );
+        }
+        if let Some(message) = &input.final_message {
+            final_message::cut_at_tag(&mut rendered, message)?;
         }
         Ok(rendered)
     }
@@ -342,7 +354,8 @@ impl Compiled {
         let call = json!({"role": "assistant", "content": "", "tool_calls":
             [{"id": "call00000", "type": "function", "function": {"name": "f", "arguments": {}}}]});
         let works = |messages: serde_json::Value| {
-            let input = TemplateInput { messages, tools: serde_json::Value::Null, kwargs: Default::default() };
+            let tools = serde_json::Value::Null;
+            let input = TemplateInput { messages, tools, kwargs: Default::default(), final_message: None };
             let text = self.run_plain(&input, false, Moment { unix_time_s: 0, utc_offset_s: 0 }).unwrap_or_default();
             text.contains("firstprobe")
                 && text.contains("secondprobe")

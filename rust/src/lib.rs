@@ -7,6 +7,7 @@ mod abi;
 mod added_tokens;
 mod budget;
 mod chat_template;
+mod final_message;
 mod gguf_vocabulary;
 mod limits;
 mod panics;

@@ -10,7 +10,7 @@ fn is_space(character: char) -> bool {
     character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
 }
 
-fn strip<'a>(text: &'a str, chars: Option<&str>, left: bool, right: bool) -> &'a str {
+pub fn strip<'a>(text: &'a str, chars: Option<&str>, left: bool, right: bool) -> &'a str {
     let strips = |character: char| chars.map_or_else(|| is_space(character), |chars| chars.contains(character));
     let text = if left { text.trim_start_matches(strips) } else { text };
     if right {

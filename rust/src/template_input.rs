@@ -7,7 +7,7 @@
 //! spell, as these templates want it.
 
 use crate::limits::MAX_TEMPLATE_INPUT_BYTES;
-use crate::Outcome;
+use crate::{final_message, Outcome};
 use serde_json::Value;
 
 /// Which roles' messages may carry a list of parts.
@@ -34,6 +34,8 @@ pub struct TemplateInput {
     pub messages: Value,
     pub tools: Value, // null: none
     pub kwargs: serde_json::Map<String, Value>,
+    /// The prompt ends inside the last message, whose text this is (final_message.rs).
+    pub final_message: Option<String>,
 }
 
 impl TemplateInput {
@@ -61,7 +63,7 @@ impl TemplateInput {
             Value::Object(kwargs) => kwargs,
             _ => return Err("chat_template_kwargs: expected an object".to_string()),
         };
-        Ok(TemplateInput { messages, tools, kwargs })
+        Ok(TemplateInput { messages, tools, kwargs, final_message: None })
     }
 
     pub fn adapt(&mut self, parts: PartsSupport) -> Outcome<()> {
@@ -81,6 +83,12 @@ impl TemplateInput {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// After adapt().
+    pub fn continue_final_message(&mut self) -> Outcome<()> {
+        self.final_message = Some(final_message::write_tag(&mut self.messages)?);
         Ok(())
     }
 

@@ -16,6 +16,11 @@ std::string usage_object(const Usage& usage) {
       usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens, usage.cached_tokens);
 }
 
+// ,"name":[1,2,3]; nothing where there are none to write.
+void append_tokens(std::string& out, std::string_view name, const std::vector<TokenId>* tokens) {
+  if (tokens != nullptr) fmt::format_to(std::back_inserter(out), R"(,"{}":[{}])", name, fmt::join(*tokens, ","));
+}
+
 std::string head(std::string_view prefix, std::string_view id, std::string_view object, int64_t created,
                  std::string_view model) {
   return fmt::format(R"({{"id":"{}{}","object":"{}","created":{},"model":{})", prefix, id, object, created,
@@ -33,41 +38,57 @@ AnswerWriter::AnswerWriter(AnswerKind kind, std::string_view id, int64_t created
 }
 
 std::string AnswerWriter::whole(std::span<const AnswerChoice> choices, const Usage& usage) const {
-  std::string out = whole_head_ + R"(,"choices":[)";
+  std::string out = whole_head_;
+  if (kind_ == AnswerKind::kChat) append_tokens(out, "prompt_token_ids", choices[0].extras.prompt_token_ids);
+  out += R"(,"choices":[)";
   for (uint32_t index = 0; index < choices.size(); ++index) {
     if (index > 0) out += ',';
     fmt::format_to(std::back_inserter(out), R"({{"index":{},)", index);
     out += kind_ == AnswerKind::kChat ? R"("message":{"role":"assistant","content":)" : R"("text":)";
     append_json_string(out, choices[index].text);
     if (kind_ == AnswerKind::kChat) out += R"(,"refusal":null})";
-    fmt::format_to(std::back_inserter(out), R"(,"logprobs":null,"finish_reason":"{}"}})", choices[index].finish_reason);
+    append_extras(out, choices[index].extras);
+    fmt::format_to(std::back_inserter(out), R"(,"finish_reason":"{}"}})", choices[index].finish_reason);
   }
   out += R"(],"usage":)" + usage_object(usage) + "}";
   return out;
 }
 
-std::string AnswerWriter::chunk(uint32_t index, std::string_view delta, std::string_view finish_reason) const {
+void AnswerWriter::append_extras(std::string& out, const AnswerExtras& extras) const {
+  out += R"(,"logprobs":)";
+  out += extras.logprobs.empty() ? "null" : extras.logprobs;
+  append_tokens(out, "token_ids", extras.token_ids);
+  if (kind_ == AnswerKind::kText) append_tokens(out, "prompt_token_ids", extras.prompt_token_ids);
+}
+
+std::string AnswerWriter::chunk(uint32_t index, std::string_view delta, std::string_view finish_reason,
+                                const AnswerExtras& extras) const {
   std::string out = chunk_head_;
-  fmt::format_to(std::back_inserter(out), R"(,"choices":[{{"index":{},{},"logprobs":null,"finish_reason":)", index,
-                 delta);
+  if (kind_ == AnswerKind::kChat) append_tokens(out, "prompt_token_ids", extras.prompt_token_ids);
+  fmt::format_to(std::back_inserter(out), R"(,"choices":[{{"index":{},{})", index, delta);
+  append_extras(out, extras);
+  out += R"(,"finish_reason":)";
   out += finish_reason.empty() ? std::string("null") : json_string(finish_reason);
-  out += announces_usage_ ? R"(}],"usage":null})" : "}]}";
+  out += "}]";
+  if (extras.usage != nullptr) out += R"(,"usage":)" + usage_object(*extras.usage);
+  else if (announces_usage_) out += R"(,"usage":null)";
+  out += '}';
   return out;
 }
 
-std::string AnswerWriter::role(uint32_t index) const {
-  return chunk(index, R"("delta":{"role":"assistant","content":""})", "");
+std::string AnswerWriter::role(uint32_t index, const AnswerExtras& extras) const {
+  return chunk(index, R"("delta":{"role":"assistant","content":""})", "", extras);
 }
 
-std::string AnswerWriter::text(uint32_t index, std::string_view text) const {
+std::string AnswerWriter::text(uint32_t index, std::string_view text, const AnswerExtras& extras) const {
   std::string delta = kind_ == AnswerKind::kChat ? R"("delta":{"content":)" : R"("text":)";
   append_json_string(delta, text);
   if (kind_ == AnswerKind::kChat) delta += '}';
-  return chunk(index, delta, "");
+  return chunk(index, delta, "", extras);
 }
 
-std::string AnswerWriter::finish(uint32_t index, std::string_view finish_reason) const {
-  return chunk(index, kind_ == AnswerKind::kChat ? R"("delta":{})" : R"("text":"")", finish_reason);
+std::string AnswerWriter::finish(uint32_t index, std::string_view finish_reason, const AnswerExtras& extras) const {
+  return chunk(index, kind_ == AnswerKind::kChat ? R"("delta":{})" : R"("text":"")", finish_reason, extras);
 }
 
 std::string AnswerWriter::usage(const Usage& usage) const {

@@ -6,10 +6,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "api/answer_kind.h"
+#include "base/ids.h"
 
 namespace slipstream {
-
-enum class AnswerKind : uint8_t { kChat, kText };
 
 struct Usage {
   uint64_t prompt_tokens = 0;      // each prompt once
@@ -17,9 +19,18 @@ struct Usage {
   uint64_t cached_tokens = 0;      // of the prompts
 };
 
+// What a request may want beside the text.
+struct AnswerExtras {
+  std::string logprobs;                                    // LogprobsWriter::take(); empty: null
+  const std::vector<TokenId>* token_ids = nullptr;         // null: not written
+  const std::vector<TokenId>* prompt_token_ids = nullptr;  // the same; written beside a chat's choices, or in one
+  const Usage* usage = nullptr;                            // a chunk's own; null: null if announced, else not written
+};
+
 struct AnswerChoice {
   std::string text;
   std::string_view finish_reason;  // "stop", "length"
+  AnswerExtras extras = {};
 };
 
 class AnswerWriter {
@@ -33,15 +44,17 @@ class AnswerWriter {
   std::string whole(std::span<const AnswerChoice> choices, const Usage& usage) const;
 
   // Chunks. A chat's first one for each choice gives the role.
-  std::string role(uint32_t index) const;
-  std::string text(uint32_t index, std::string_view text) const;
-  std::string finish(uint32_t index, std::string_view finish_reason) const;
+  std::string role(uint32_t index, const AnswerExtras& extras = {}) const;
+  std::string text(uint32_t index, std::string_view text, const AnswerExtras& extras = {}) const;
+  std::string finish(uint32_t index, std::string_view finish_reason, const AnswerExtras& extras = {}) const;
   std::string usage(const Usage& usage) const;
 
   AnswerKind kind() const { return kind_; }
 
  private:
-  std::string chunk(uint32_t index, std::string_view delta, std::string_view finish_reason) const;
+  std::string chunk(uint32_t index, std::string_view delta, std::string_view finish_reason,
+                    const AnswerExtras& extras) const;
+  void append_extras(std::string& out, const AnswerExtras& extras) const;
 
   const AnswerKind kind_;
   bool announces_usage_ = false;

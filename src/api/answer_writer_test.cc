@@ -120,5 +120,31 @@ TEST(ApiError, long_words_of_a_client_are_cut_between_characters) {
   }
 }
 
+TEST(AnswerWriter, extras_stand_where_vllms_do) {
+  const std::vector<TokenId> tokens{5, 6};
+  const std::vector<TokenId> prompt{1};
+  const Usage usage{1, 2, 0};
+  AnswerExtras extras;
+  extras.logprobs = R"({"content":[]})";
+  extras.token_ids = &tokens;
+  extras.prompt_token_ids = &prompt;
+  const AnswerChoice choices[] = {{"x", "stop", extras}};
+  for (const AnswerKind kind : {AnswerKind::kChat, AnswerKind::kText}) {
+    const AnswerWriter writer(kind, "a", 5, "m");
+    AnswerExtras with_usage = extras;
+    with_usage.usage = &usage;
+    for (const std::string& text : {writer.whole(choices, usage), writer.text(0, "x", with_usage)}) {
+      const json answer = json::parse(text);
+      EXPECT_EQ(answer["choices"][0]["logprobs"], json::parse(extras.logprobs));
+      EXPECT_EQ(answer["choices"][0]["token_ids"], json(tokens));
+      const json& holder = kind == AnswerKind::kChat ? answer : answer["choices"][0];
+      EXPECT_EQ(holder["prompt_token_ids"], json(prompt));
+      EXPECT_EQ(answer["usage"]["completion_tokens"], 2);
+    }
+    EXPECT_EQ(json::parse(writer.text(0, "x")).count("usage"), 0u);
+    EXPECT_EQ(json::parse(writer.text(0, "x"))["choices"][0].count("token_ids"), 0u);
+  }
+}
+
 }  // namespace
 }  // namespace slipstream

@@ -2,116 +2,55 @@
 
 #include "api/api_limits.h"
 #include "api/generation_fields.h"
+#include "api/ignored_fields.h"
 #include "api/json_reader.h"
-#include "api/json_text.h"
+#include "sample/logprobs.h"
 
 namespace slipstream {
 namespace {
 
-constexpr std::string_view kLaterMessageNames[] = {
-    "name", "tool_calls", "tool_call_id", "function_call", "refusal", "audio", "annotations",
-    "reasoning_content", "reasoning"};
-constexpr std::string_view kLaterPartNames[] = {"cache_control"};
-
-Result<std::string> read_role(JsonFields& fields) {
-  ASSIGN_OR_RETURN(std::optional<std::string> role, fields.string("role"));
-  const std::string param = fields.param("role");
-  if (!role) return invalid_param(param, "'{}' is missing.", param);
-  if (*role == "developer") return std::string("system");  // OpenAI's newer name of the same; templates know this one
-  if (*role == "system" || *role == "user" || *role == "assistant") return std::move(*role);
-  if (*role == "tool" || *role == "function") {
-    return invalid_param(param, "'{}' is '{}', which is not supported yet.", param, *role);
+// Under its old name and its new one.
+Status read_max_tokens(JsonFields& fields, GenerationParams& params) {
+  ASSIGN_OR_RETURN(const std::optional<int64_t> old_name, fields.integer("max_tokens", 1, kMaxTokensLimit));
+  ASSIGN_OR_RETURN(const std::optional<int64_t> new_name, fields.integer("max_completion_tokens", 1, kMaxTokensLimit));
+  if (old_name && new_name && *old_name != *new_name) {
+    return invalid_param("max_completion_tokens", "'max_completion_tokens' is {} and 'max_tokens' is {}; give one.",
+                         *new_name, *old_name);
   }
-  return invalid_param(param, "'{}' is '{}'; 'system', 'developer', 'user' or 'assistant' is expected.", param,
-                       shortened(*role));
+  if (old_name || new_name) params.max_tokens = static_cast<uint32_t>(old_name ? *old_name : *new_name);
+  return ok_status();
 }
 
-Result<Json> read_part(const Json& part, const std::string& path) {
-  if (!part.is_object()) return invalid_param(path, "'{}' is {}; an object is expected.", path, json_kind(part));
-  JsonFields fields(part, path);
-  ASSIGN_OR_RETURN(const std::optional<std::string> type, fields.string("type"));
-  const std::string type_param = fields.param("type");
-  if (!type) return invalid_param(type_param, "'{}' is missing.", type_param);
-  if (*type != "text") {
-    return invalid_param(type_param, "'{}' is '{}'; only 'text' is supported yet.", type_param, shortened(*type));
+// Whether, and how many beside the token that came.
+Status read_logprobs(JsonFields& fields, GenerationParams& params) {
+  ASSIGN_OR_RETURN(const bool wanted, fields.boolean("logprobs", false));
+  ASSIGN_OR_RETURN(const std::optional<int64_t> top, fields.integer("top_logprobs", 0, kMaxTopLogprobs));
+  // 0 of none are none: so much is asked by clients that send their defaults.
+  if (!wanted && top.value_or(0) > 0) {
+    return invalid_param("top_logprobs", "'top_logprobs' is {}, but only 'logprobs': true asks for any.", *top);
   }
-  ASSIGN_OR_RETURN(std::optional<std::string> text, fields.string("text"));
-  const std::string text_param = fields.param("text");
-  if (!text) return invalid_param(text_param, "'{}' is missing.", text_param);
-  RETURN_IF_ERROR(fields.refuse_other_names(kLaterPartNames));
-  Json read = Json::object();
-  read["type"] = "text";
-  read["text"] = std::move(*text);
-  return read;
-}
-
-Result<Json> read_content(JsonFields& fields) {
-  const Json* const content = fields.find("content");
-  const std::string param = fields.param("content");
-  if (content == nullptr) return invalid_param(param, "'{}' is missing.", param);
-  if (content->is_string()) return *content;
-  if (!content->is_array()) {
-    return invalid_param(param, "'{}' is {}; a string or an array of parts is expected.", param, json_kind(*content));
-  }
-  if (content->empty()) return invalid_param(param, "'{}' is an empty array.", param);
-  Json parts = Json::array();
-  for (size_t index = 0; index < content->size(); ++index) {
-    ASSIGN_OR_RETURN(Json part, read_part((*content)[index], fmt::format("{}[{}]", param, index)));
-    parts.push_back(std::move(part));
-  }
-  return parts;
-}
-
-Result<Json> read_message(const Json& message, const std::string& path) {
-  if (!message.is_object()) return invalid_param(path, "'{}' is {}; an object is expected.", path, json_kind(message));
-  JsonFields fields(message, path);
-  Json read = Json::object();
-  ASSIGN_OR_RETURN(read["role"], read_role(fields));
-  ASSIGN_OR_RETURN(read["content"], read_content(fields));
-  RETURN_IF_ERROR(fields.refuse_other_names(kLaterMessageNames));
-  return read;
-}
-
-Result<std::string> read_messages(JsonFields& fields) {
-  const Json* const messages = fields.find("messages");
-  if (messages == nullptr) return invalid_param("messages", "'messages' is missing.");
-  if (!messages->is_array()) {
-    return invalid_param("messages", "'messages' is {}; an array is expected.", json_kind(*messages));
-  }
-  if (messages->empty()) return invalid_param("messages", "'messages' is empty; at least one message is expected.");
-  if (messages->size() > kMaxMessages) {
-    return invalid_param("messages", "'messages' has {} of them; at most {} are taken.", messages->size(),
-                         kMaxMessages);
-  }
-  Json read = Json::array();
-  for (size_t index = 0; index < messages->size(); ++index) {
-    ASSIGN_OR_RETURN(Json message, read_message((*messages)[index], fmt::format("messages[{}]", index)));
-    read.push_back(std::move(message));
-  }
-  return read.dump();  // strings came through the parser, so they are UTF-8, and depth is 4
-}
-
-Status read_max_completion_tokens(JsonFields& fields, GenerationParams& params) {
-  ASSIGN_OR_RETURN(const std::optional<int64_t> most, fields.integer("max_completion_tokens", 1, kMaxTokensLimit));
-  if (!most) return ok_status();
-  if (params.max_tokens && *params.max_tokens != *most) {
-    return invalid_param("max_completion_tokens", "'max_tokens' is {} and 'max_completion_tokens' is {}; give one.",
-                         *params.max_tokens, *most);
-  }
-  params.max_tokens = static_cast<uint32_t>(*most);
+  if (wanted) params.top_logprobs = static_cast<uint32_t>(top.value_or(0));
   return ok_status();
 }
 
 }  // namespace
 
-Result<ChatRequest> parse_chat_request(std::string_view body) {
+Result<ChatRequest> parse_chat_request(std::string_view body, const GenerationDefaults& defaults) {
   ASSIGN_OR_RETURN(const Json json, parse_json_object(body));
   JsonFields fields(json, "");
+  return read_chat_request(fields, defaults);
+}
+
+Result<ChatRequest> read_chat_request(JsonFields& fields, const GenerationDefaults& defaults) {
   ChatRequest request;
   ASSIGN_OR_RETURN(request.model, fields.string("model"));
-  ASSIGN_OR_RETURN(request.messages_json, read_messages(fields));
-  ASSIGN_OR_RETURN(request.generation, read_generation_params(fields));
-  RETURN_IF_ERROR(read_max_completion_tokens(fields, request.generation));
+  ASSIGN_OR_RETURN(request.prompt, read_chat_prompt(fields));
+  ASSIGN_OR_RETURN(request.generation, read_generation_params(fields, defaults));
+  request.generation.max_tokens = defaults.max_tokens;
+  RETURN_IF_ERROR(read_max_tokens(fields, request.generation));
+  RETURN_IF_ERROR(read_min_tokens(fields, request.generation));
+  RETURN_IF_ERROR(read_logprobs(fields, request.generation));
+  RETURN_IF_ERROR(read_ignored_fields(fields, kIgnoredChatFields));
   RETURN_IF_ERROR(fields.refuse_other_names(kLaterNames));
   return request;
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/chat_prompt.h"
 #include "api/generation_params.h"
 #include "base/result.h"
 
@@ -12,10 +13,11 @@ namespace slipstream {
 
 struct ChatRequest {
   std::optional<std::string> model;  // absent: the one that is served
-  std::string messages_json;  // array of {"role", "content"}; content: a string, or an array of {"type":"text","text"}
+  ChatPrompt prompt;
   GenerationParams generation;
 };
 
-Result<ChatRequest> parse_chat_request(std::string_view body);
+// defaults: what holds where the request says nothing.
+Result<ChatRequest> parse_chat_request(std::string_view body, const GenerationDefaults& defaults = {});
 
 }  // namespace slipstream

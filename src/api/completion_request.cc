@@ -2,7 +2,9 @@
 
 #include "api/api_limits.h"
 #include "api/generation_fields.h"
+#include "api/ignored_fields.h"
 #include "api/json_reader.h"
+#include "sample/logprobs.h"
 
 namespace slipstream {
 namespace {
@@ -17,18 +19,8 @@ Error not_a_prompt(const Json& value) {
 }
 
 Result<std::vector<TokenId>> read_tokens(const Json& array) {
-  std::vector<TokenId> tokens;
-  tokens.reserve(array.size());
-  for (const Json& token : array) {
-    if (!token.is_number_integer()) return not_a_prompt(token);
-    if (!token.is_number_unsigned() || token.get<uint64_t>() > UINT32_MAX) {
-      return invalid_param("prompt", "'prompt' has the token id {}; ids are from 0 to below the vocabulary's size.",
-                           token.dump());
-    }
-    tokens.push_back(token.get<TokenId>());
-  }
-  if (tokens.empty()) return invalid_param("prompt", "'prompt' has an empty array; at least one token is expected.");
-  return tokens;
+  if (array.empty()) return invalid_param("prompt", "'prompt' has an empty array; at least one token is expected.");
+  return read_token_ids(array, "prompt");
 }
 
 Result<std::vector<CompletionPrompt>> read_prompts(JsonFields& fields) {
@@ -61,17 +53,45 @@ Result<std::vector<CompletionPrompt>> read_prompts(JsonFields& fields) {
   return prompts;
 }
 
+// No new token at all is asked for only with echo: that is how the log-probabilities of a prompt are had.
+Status read_max_tokens(JsonFields& fields, GenerationParams& params) {
+  ASSIGN_OR_RETURN(params.echo, fields.boolean("echo", false));
+  ASSIGN_OR_RETURN(const std::optional<int64_t> most, fields.integer("max_tokens", 0, kMaxTokensLimit));
+  if (most && *most == 0 && !params.echo) {
+    return invalid_param("max_tokens", "'max_tokens' is 0; it must be between 1 and {}, but with 'echo': true.",
+                         kMaxTokensLimit);
+  }
+  params.max_tokens = static_cast<uint32_t>(most.value_or(kDefaultMaxTokens));
+  return ok_status();
+}
+
+// How many beside the token that came; `false` is how routers say none.
+Status read_logprobs(JsonFields& fields, GenerationParams& params) {
+  const Json* const value = fields.find("logprobs");
+  if (value != nullptr && *value == false) return ok_status();
+  ASSIGN_OR_RETURN(const std::optional<int64_t> top, fields.integer("logprobs", 0, kMaxTopLogprobs));
+  if (top) params.top_logprobs = static_cast<uint32_t>(*top);
+  return ok_status();
+}
+
 }  // namespace
 
-Result<CompletionRequest> parse_completion_request(std::string_view body) {
+Result<CompletionRequest> parse_completion_request(std::string_view body, const GenerationDefaults& defaults) {
   ASSIGN_OR_RETURN(const Json json, parse_json_object(body));
   JsonFields fields(json, "");
+  return read_completion_request(fields, defaults);
+}
+
+Result<CompletionRequest> read_completion_request(JsonFields& fields, const GenerationDefaults& defaults) {
   CompletionRequest request;
   ASSIGN_OR_RETURN(request.model, fields.string("model"));
   ASSIGN_OR_RETURN(request.prompts, read_prompts(fields));
-  ASSIGN_OR_RETURN(request.generation, read_generation_params(fields));
+  ASSIGN_OR_RETURN(request.generation, read_generation_params(fields, defaults));
+  RETURN_IF_ERROR(read_max_tokens(fields, request.generation));
+  RETURN_IF_ERROR(read_min_tokens(fields, request.generation));
+  RETURN_IF_ERROR(read_logprobs(fields, request.generation));
+  RETURN_IF_ERROR(read_ignored_fields(fields, kIgnoredCompletionFields));
   RETURN_IF_ERROR(fields.refuse_other_names(kLaterNames));
-  if (!request.generation.max_tokens) request.generation.max_tokens = kDefaultMaxTokens;
   const size_t answers = request.prompts.size() * request.generation.num_choices;
   if (answers > kMaxAnswers) {
     return invalid_param("n", "{} prompts with 'n' {} are {} answers; at most {} are given to one request.",

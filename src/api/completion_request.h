@@ -22,6 +22,7 @@ struct CompletionRequest {
   GenerationParams generation;            // max_tokens is set: OpenAI's default is 16
 };
 
-Result<CompletionRequest> parse_completion_request(std::string_view body);
+// defaults: what holds where the request says nothing, but for max_tokens.
+Result<CompletionRequest> parse_completion_request(std::string_view body, const GenerationDefaults& defaults = {});
 
 }  // namespace slipstream

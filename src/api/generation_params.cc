@@ -1,16 +1,16 @@
 #include "api/generation_params.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
 #include "api/api_limits.h"
 #include "api/generation_fields.h"
+#include "api/ignored_fields.h"
 #include "api/json_text.h"
 
 namespace slipstream {
 namespace {
-
-constexpr std::string_view kLaterStreamOptions[] = {"continuous_usage_stats", "include_obfuscation"};
 
 // A string, or an array of strings.
 Result<std::vector<std::string>> read_stop(JsonFields& fields) {
@@ -41,6 +41,16 @@ Result<std::vector<std::string>> read_stop(JsonFields& fields) {
   return stops;
 }
 
+Result<std::vector<TokenId>> read_stop_token_ids(JsonFields& fields) {
+  const Json* const value = fields.find("stop_token_ids");
+  if (value == nullptr) return std::vector<TokenId>();
+  if (value->is_array() && value->size() > kMaxStopTokens) {
+    return invalid_param("stop_token_ids", "'stop_token_ids' has {} token ids; at most {} are taken.", value->size(),
+                         kMaxStopTokens);
+  }
+  return read_token_ids(*value, "stop_token_ids");
+}
+
 Status read_penalties(JsonFields& fields, SamplingParams& sampling) {
   ASSIGN_OR_RETURN(sampling.presence_penalty, fields.number("presence_penalty", -2.0, 2.0, sampling.presence_penalty));
   ASSIGN_OR_RETURN(sampling.frequency_penalty,
@@ -60,6 +70,10 @@ Result<std::vector<LogitBias>> read_logit_bias(JsonFields& fields) {
   const Json* const value = fields.find("logit_bias");
   if (value == nullptr) return biases;
   if (!value->is_object()) return fields.wrong_kind("logit_bias", *value, "an object");
+  if (value->size() > kMaxLogitBiases) {
+    return invalid_param("logit_bias", "'logit_bias' has {} tokens; at most {} are taken.", value->size(),
+                         kMaxLogitBiases);
+  }
   for (const auto& [name, bias] : value->get_ref<const Json::object_t&>()) {
     TokenId token = 0;
     const char* const end = name.data() + name.size();
@@ -84,7 +98,7 @@ Status read_sampling(JsonFields& fields, GenerationParams& params) {
   if (sampling.top_p == 0.0) return invalid_param("top_p", "'top_p' is 0; it must be above 0 and at most 1.");
   ASSIGN_OR_RETURN(sampling.min_p, fields.number("min_p", 0.0, 1.0, sampling.min_p));
   ASSIGN_OR_RETURN(const std::optional<int64_t> top_k, fields.integer("top_k", -1, kMaxTopK));
-  if (top_k && *top_k > 0) sampling.top_k = static_cast<uint32_t>(*top_k);  // 0 and -1: off, as elsewhere
+  if (top_k) sampling.top_k = static_cast<uint32_t>(std::max<int64_t>(*top_k, 0));  // 0 and -1: off, as elsewhere
   RETURN_IF_ERROR(read_penalties(fields, sampling));
   ASSIGN_OR_RETURN(sampling.logit_bias, read_logit_bias(fields));
   ASSIGN_OR_RETURN(const std::optional<int64_t> seed, fields.integer("seed", INT64_MIN, INT64_MAX));
@@ -93,37 +107,71 @@ Status read_sampling(JsonFields& fields, GenerationParams& params) {
   return ok_status();
 }
 
+// How many answers. best_of would let several be made and the best be chosen: only as many as are given is the same.
+Status read_num_choices(JsonFields& fields, GenerationParams& params) {
+  ASSIGN_OR_RETURN(const std::optional<int64_t> n, fields.integer("n", 1, kMaxChoices));
+  params.num_choices = static_cast<uint32_t>(n.value_or(1));
+  ASSIGN_OR_RETURN(const std::optional<int64_t> best_of, fields.integer("best_of", 1, kMaxChoices));
+  if (!best_of || *best_of == params.num_choices) return ok_status();
+  return invalid_param("best_of", "'best_of' is {} and 'n' is {}; choosing among more answers is not supported yet.",
+                       *best_of, params.num_choices);
+}
+
 Status read_stream(JsonFields& fields, GenerationParams& params) {
   ASSIGN_OR_RETURN(params.stream, fields.boolean("stream", false));
   const Json* const options = fields.find("stream_options");
   if (options == nullptr) return ok_status();
-  if (!options->is_object()) {
-    return invalid_param("stream_options", "'stream_options' is {}; an object is expected.", json_kind(*options));
-  }
+  if (!options->is_object()) return fields.wrong_kind("stream_options", *options, "an object");
   if (!params.stream) return invalid_param("stream_options", "'stream_options' is only for 'stream': true.");
   JsonFields inner(*options, "stream_options");
   ASSIGN_OR_RETURN(params.include_usage, inner.boolean("include_usage", false));
-  return inner.refuse_other_names(kLaterStreamOptions);
+  ASSIGN_OR_RETURN(params.continuous_usage, inner.boolean("continuous_usage_stats", false));
+  RETURN_IF_ERROR(read_ignored_fields(inner, kIgnoredStreamOptions));
+  return inner.refuse_other_names({});
 }
 
 }  // namespace
 
-Result<GenerationParams> read_generation_params(JsonFields& fields) {
+Result<GenerationParams> read_generation_params(JsonFields& fields, const GenerationDefaults& defaults) {
   GenerationParams params;
+  params.sampling = defaults.sampling;
   RETURN_IF_ERROR(read_sampling(fields, params));
-  ASSIGN_OR_RETURN(const std::optional<int64_t> max_tokens, fields.integer("max_tokens", 1, kMaxTokensLimit));
-  if (max_tokens) params.max_tokens = static_cast<uint32_t>(*max_tokens);
   ASSIGN_OR_RETURN(params.stop, read_stop(fields));
+  ASSIGN_OR_RETURN(params.stop_token_ids, read_stop_token_ids(fields));
   ASSIGN_OR_RETURN(params.ignore_eos, fields.boolean("ignore_eos", false));
-  ASSIGN_OR_RETURN(const std::optional<int64_t> n, fields.integer("n", 1, kMaxChoices));
-  params.num_choices = static_cast<uint32_t>(n.value_or(1));
+  ASSIGN_OR_RETURN(params.include_stop_str_in_output, fields.boolean("include_stop_str_in_output", false));
+  ASSIGN_OR_RETURN(params.return_token_ids, fields.boolean("return_token_ids", false));
+  RETURN_IF_ERROR(read_num_choices(fields, params));
   RETURN_IF_ERROR(read_stream(fields, params));
-  // Who asks on whose behalf: for the client's own books, ignored here on purpose.
-  ASSIGN_OR_RETURN(const std::optional<std::string> user, fields.string("user"));
-  if (user && user->size() > kMaxUserBytes) {
-    return invalid_param("user", "'user' has {} bytes; at most {} are taken.", user->size(), kMaxUserBytes);
-  }
+  RETURN_IF_ERROR(read_ignored_fields(fields, kIgnoredFields));
   return params;
+}
+
+Status read_min_tokens(JsonFields& fields, GenerationParams& params) {
+  ASSIGN_OR_RETURN(const std::optional<int64_t> least, fields.integer("min_tokens", 0, kMaxTokensLimit));
+  params.min_tokens = static_cast<uint32_t>(least.value_or(0));
+  if (!params.max_tokens || params.min_tokens <= *params.max_tokens) return ok_status();
+  return invalid_param("min_tokens", "'min_tokens' is {}, above 'max_tokens', which is {}.", params.min_tokens,
+                       *params.max_tokens);
+}
+
+Result<std::vector<TokenId>> read_token_ids(const Json& value, std::string_view param) {
+  if (!value.is_array()) {
+    return invalid_param(param, "'{}' is {}; an array of token ids is expected.", param, json_kind(value));
+  }
+  std::vector<TokenId> tokens;
+  tokens.reserve(value.size());
+  for (const Json& token : value) {
+    if (!token.is_number_integer()) {
+      return invalid_param(param, "'{}' has {}; token ids are expected.", param, json_kind(token));
+    }
+    if (!token.is_number_unsigned() || token.get<uint64_t>() > UINT32_MAX) {
+      return invalid_param(param, "'{}' has the token id {}; ids are from 0 to below the vocabulary's size.", param,
+                           token.dump());
+    }
+    tokens.push_back(token.get<TokenId>());
+  }
+  return tokens;
 }
 
 }  // namespace slipstream

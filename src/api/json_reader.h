@@ -39,6 +39,9 @@ class JsonFields {
   // later: names of the API that are not done yet; refused as such where they are not null.
   Status refuse_other_names(std::span<const std::string_view> later);
 
+  // The names that were asked for; some twice.
+  std::span<const std::string_view> known() const { return known_; }
+
   std::string param(std::string_view name) const;
   // "'messages[3].role' is a boolean; a string is expected."
   Error wrong_kind(std::string_view name, const Json& value, std::string_view expected) const;

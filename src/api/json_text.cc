@@ -1,5 +1,6 @@
 #include "api/json_text.h"
 
+#include <algorithm>
 #include <iterator>
 
 namespace slipstream {
@@ -63,12 +64,23 @@ std::string json_string(std::string_view text) {
   return out;
 }
 
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = character_length(text.substr(i));
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
 std::string shortened(std::string_view text) {
   constexpr size_t kMost = 60;
-  if (text.size() <= kMost) return std::string(text);
-  size_t end = kMost;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // inside a character
-  return std::string(text.substr(0, end)) + "...";
+  size_t end = std::min(kMost, text.size());
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  std::string words(text.substr(0, end));
+  const auto is_control = [](char byte) { return (byte >= 0 && byte < 0x20) || byte == 0x7f; };
+  std::replace_if(words.begin(), words.end(), is_control, '?');
+  return end < text.size() ? words + "..." : words;
 }
 
 }  // namespace slipstream

@@ -12,7 +12,11 @@ namespace slipstream {
 void append_json_string(std::string& out, std::string_view text);
 std::string json_string(std::string_view text);
 
-// A client's words inside a sentence of ours: at most 60 bytes of them, cut between characters.
+// Whole characters, by RFC 3629.
+bool is_utf8(std::string_view text);
+
+// A client's words inside a sentence of ours: at most 60 bytes of them, cut between characters, on one line: a
+// control character becomes '?'.
 std::string shortened(std::string_view text);
 
 }  // namespace slipstream

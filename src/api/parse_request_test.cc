@@ -4,46 +4,17 @@
 #include <string>
 #include <vector>
 
-#include "api/api_error.h"
 #include "api/api_limits.h"
-#include "api/chat_request.h"
-#include "api/completion_request.h"
+#include "api/test_requests.h"
 
 namespace slipstream {
 namespace {
 
-// A chat request with further fields: R"("temperature":1)".
-std::string chat(const std::string& fields) {
-  return R"({"model":"m","messages":[{"role":"user","content":"hi"}])" + (fields.empty() ? "" : "," + fields) + "}";
-}
-std::string completion(const std::string& fields) {
-  return R"({"model":"m","prompt":"hi")" + (fields.empty() ? "" : "," + fields) + "}";
-}
-
-GenerationParams params_of(const std::string& fields) {
-  const auto one = parse_chat_request(chat(fields));
-  EXPECT_TRUE(one.ok()) << fields << (one.ok() ? "" : one.error().message);
-  const auto two = parse_completion_request(completion(fields));
-  EXPECT_TRUE(two.ok()) << fields << (two.ok() ? "" : two.error().message);
-  return one.ok() ? one->generation : GenerationParams{};
-}
-
-// Refused as 400 with that param, in both endpoints.
 void check_refused(const std::string& fields, const std::string& param) {
-  const auto one = parse_chat_request(chat(fields));
-  ASSERT_FALSE(one.ok()) << fields;
-  EXPECT_EQ(one.error().param, param) << fields << one.error().message;
-  EXPECT_EQ(api_error(one.error()).status, 400);
-  const auto two = parse_completion_request(completion(fields));
-  ASSERT_FALSE(two.ok()) << fields;
-  EXPECT_EQ(two.error().param, param) << fields << two.error().message;
+  EXPECT_EQ(refusal(fields), param) << fields;
 }
-
 void check_chat_refused(const std::string& body, const std::string& param) {
-  const auto parsed = parse_chat_request(body);
-  ASSERT_FALSE(parsed.ok()) << body;
-  EXPECT_EQ(parsed.error().param, param) << body << parsed.error().message;
-  EXPECT_EQ(parsed.error().kind, ErrorKind::kInvalid);
+  EXPECT_EQ(chat_refusal(body), param) << body.substr(0, 300);
 }
 
 TEST(ParseRequest, nothing_given_is_the_defaults) {
@@ -214,12 +185,13 @@ TEST(ParseRequest, penalties_and_biases_out_of_range_are_refused_by_name) {
 
 TEST(ParseRequest, every_other_name_is_refused_by_name) {
   for (const std::string name :
-       {"tools", "tool_choice", "response_format", "logprobs", "top_logprobs", "echo", "best_of", "suffix",
-        "functions", "audio", "chat_template_kwargs", "metadata"}) {
+       {"audio", "prediction", "web_search_options", "cache_salt", "chat_template", "structured_outputs",
+        "guided_json", "prompt_logprobs", "truncate_prompt_tokens", "allowed_token_ids", "sampling_seed"}) {
     check_refused("\"" + name + "\":1", name);
     EXPECT_NE(parse_chat_request(chat("\"" + name + "\":1")).error().message.find("not supported yet"),
               std::string::npos)
         << name;
+    params_of("\"" + name + "\":null");
   }
   check_refused(R"("temprature":1)", "temprature");
   check_refused(R"("temprature":null)", "temprature");
@@ -288,7 +260,7 @@ TEST(ParseRequest, depth_names_and_values_are_limited) {
   EXPECT_NE(parse_chat_request(nested(kMaxJsonDepth)).error().message.find("levels deep"), std::string::npos);
   std::string names = "\"n0\":0";
   for (int i = 1; i < 100'000; ++i) names += ",\"n" + std::to_string(i) + "\":0";
-  EXPECT_NE(parse_chat_request("{" + names + "}").error().message.find("more than 256 names"), std::string::npos);
+  EXPECT_NE(parse_chat_request("{" + names + "}").error().message.find("more than 4096 names"), std::string::npos);
   std::string values = "{\"prompt\":[0";
   for (size_t i = 0; i < kMaxJsonValues; ++i) values += ",0";
   EXPECT_NE(parse_completion_request(values + "]}").error().message.find("values"), std::string::npos);
@@ -306,12 +278,14 @@ TEST(ParseRequest, messages_come_through_as_they_were_said) {
       R"("role":"system"},{"role":"developer","content":"d"},)"
       R"({"role":"user","content":[{"type":"text","text":"a"},{"text":"\u00e9\ud83d\ude00","type":"text"}]},)"
       R"({"role":"assistant","content":"","refusal":null,"tool_calls":null,)"
-      R"("annotations":null},{"role":"user","content":"x"}]})");
+      R"("annotations":null},{"role":"assistant","content":"y","tool_calls":[],"annotations":[]},)"
+      R"({"name":"bob","role":"user","content":"x"}]})");
   ASSERT_TRUE(parsed.ok()) << parsed.error().message;
-  EXPECT_EQ(parsed->messages_json,
+  EXPECT_EQ(parsed->prompt.messages_json,
             R"([{"role":"system","content":"be <|im_end|> \"kind\"\n"},{"role":"system","content":"d"},)"
             R"({"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"é😀"}]},)"
-            R"({"role":"assistant","content":""},{"role":"user","content":"x"}])");
+            R"({"role":"assistant","content":""},{"role":"assistant","content":"y"},)"
+            R"({"role":"user","content":"x","name":"bob"}])");
 }
 
 TEST(ParseRequest, wrong_messages_are_refused_by_their_place) {
@@ -336,9 +310,11 @@ TEST(ParseRequest, wrong_messages_are_refused_by_their_place) {
   check_chat_refused(with(R"([{"role":"user","content":"x"},{"role":"wizard","content":"x"}])"), "messages[1].role");
   check_chat_refused(with(R"([{"role":"tool","content":"x"}])"), "messages[0].role");
   check_chat_refused(with(R"([{"role":7,"content":"x"}])"), "messages[0].role");
-  check_chat_refused(with(R"([{"role":"user","content":"x","name":"bob"}])"), "messages[0].name");
+  check_chat_refused(with(R"([{"role":"user","content":"x","name":7}])"), "messages[0].name");
+  const std::string long_name(kMaxMessageNameBytes + 1, 'n');
+  check_chat_refused(with(R"([{"role":"user","content":"x","name":")" + long_name + R"("}])"), "messages[0].name");
   check_chat_refused(with(R"([{"role":"user","content":"x","extra":1}])"), "messages[0].extra");
-  check_chat_refused(with(R"([{"role":"assistant","content":"x","tool_calls":[]}])"), "messages[0].tool_calls");
+  check_chat_refused(with(R"([{"role":"assistant","content":"x","tool_calls":[{}]}])"), "messages[0].tool_calls");
   for (const char* model : {"", R"("model":null,)"}) {  // the one that is served
     const auto parsed =
         parse_chat_request(fmt::format(R"({{{}"messages":[{{"role":"user","content":"x"}}]}})", model));

@@ -2,12 +2,17 @@
 
 namespace slipstream {
 
+// Rows of logits beyond one for each running request: so many prompt tokens a step are scored (echo with logprobs). As
+// many rows as make a matrix product worth its weights' reading, and 19 MB for a vocabulary of 152k.
+constexpr uint32_t kScoredRows = 32;
+
 CpuExecutorOptions executor_options(const ServeSettings& settings) {
   CpuExecutorOptions options;
   options.isa = settings.isa;
   options.block_tokens = settings.block_tokens;
   options.max_rows = settings.max_num_batched_tokens;
   options.max_slices = settings.continuous_batching ? settings.max_num_seqs : 1;
+  options.max_logit_rows = options.max_slices + kScoredRows;
   return options;
 }
 

@@ -22,6 +22,7 @@
 #include "engine/engine.h"
 #include "files/text_file.h"
 #include "model/cpu_executor.h"
+#include "server/api_keys.h"
 #include "server/server.h"
 
 namespace slipstream {
@@ -46,6 +47,8 @@ Result<std::unique_ptr<Server>> open_server(const ServeSettings& settings, const
   options.port = settings.port;
   options.served_model_name = name;
   options.api_keys = settings.api_keys;
+  options.allowed_origins = settings.allowed_origins;
+  options.shutdown_timeout_s = settings.shutdown_timeout_s;
   options.version = kVersion;
   ASSIGN_OR_RETURN(options.random_seed, random_number());
   return Server::open(options, Clock::real());
@@ -96,7 +99,27 @@ Result<EngineOptions> engine_options(const ServeSettings& settings, const Capaci
   ASSIGN_OR_RETURN(options.cache_seed, random_number());
   options.stream_interval = settings.stream_interval;
   options.eos_tokens = config.eos_tokens;
+  options.num_clients = ApiKeys::num_clients(settings.api_keys);
+  options.max_waiting_requests = settings.max_waiting_requests;
+  options.max_waiting_tokens = settings.max_waiting_tokens;
   return options;
+}
+
+GenerationDefaults generation_defaults(const ServeSettings& settings, const SuggestedSampling& suggested) {
+  GenerationDefaults defaults;
+  if (!settings.suggested_sampling || suggested == SuggestedSampling{}) return defaults;
+  SamplingParams& sampling = defaults.sampling;
+  sampling.temperature = suggested.temperature.value_or(sampling.temperature);
+  sampling.top_p = suggested.top_p.value_or(sampling.top_p);
+  sampling.top_k = suggested.top_k.value_or(sampling.top_k);
+  sampling.min_p = suggested.min_p.value_or(sampling.min_p);
+  sampling.repetition_penalty = suggested.repetition_penalty.value_or(sampling.repetition_penalty);
+  defaults.max_tokens = suggested.max_new_tokens;
+  LOG_INFO("where a request says nothing, as generation_config.json suggests: temperature {}, top_p {}, top_k {}, "
+           "min_p {}, repetition_penalty {}{}",
+           sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p, sampling.repetition_penalty,
+           defaults.max_tokens ? fmt::format(", max_tokens of chats {}", *defaults.max_tokens) : "");
+  return defaults;
 }
 
 // For a shell: a ' inside its quotes is '\\''.
@@ -138,6 +161,7 @@ void say_facts(const ServeSettings& settings, const std::string& name, const Ope
 
 Status serve(const ServeSettings& settings) {
   set_log_level(settings.log_level);
+  for (const std::string& warning : settings.warnings) LOG_WARNING("{}", warning);
   ASSIGN_OR_RETURN(const ModelPath found, find_model_or_dummy(settings.model, settings.dummy));
   const std::string name = settings.served_model_name.empty() ? found.name : settings.served_model_name;
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server, open_server(settings, name));
@@ -157,7 +181,8 @@ Status serve(const ServeSettings& settings) {
   Engine engine(engine_settings, *executor, pool, &model.text.tokenizer.table(), Clock::real());
   const ModelText& text = model.text;
   server->begin(engine, ServedModel{&text.tokenizer, text.chat_template ? &*text.chat_template : nullptr,
-                                    model.config.vocab_size, capacity.max_model_len});
+                                    model.config.vocab_size, capacity.max_model_len,
+                                    generation_defaults(settings, model.config.suggested)});
   say_facts(settings, name, model, capacity, *server);
   server->serve();
   return ok_status();

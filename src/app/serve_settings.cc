@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <map>
+#include <utility>
 
+#include "app/api_key_file.h"
 #include "model/dummy_shape.h"
+#include "server/api_keys.h"
 
 namespace slipstream {
 namespace {
@@ -40,6 +44,19 @@ Status read_text(std::string_view text, std::string& field) {
 template <bool ServeSettings::*field, bool value>
 Status set_flag(std::string_view, ServeSettings& settings) {
   settings.*field = value;
+  return ok_status();
+}
+
+// "https://chat.example.org:8443": scheme, host, port if it is not the scheme's own; no path, not even its slash. That
+// is how browsers write it, and the two are compared as they are.
+Status read_origin(std::string_view text, ServeSettings& settings) {
+  const size_t host = text.find("://") == std::string_view::npos ? text.size() : text.find("://") + 3;
+  const bool is_origin = host > 3 && host < text.size() && text.find('/', host) == std::string_view::npos &&
+                         std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f && c != ','; });
+  if (text != "*" && !is_origin) {
+    return invalid("expected an origin as browsers send it, like https://chat.example.org, or *, not '{}'", text);
+  }
+  settings.allowed_origins.emplace_back(text);
   return ok_status();
 }
 
@@ -113,22 +130,55 @@ const ServeOption kOptions[] = {
     {"--cache-disk-mb", "N", "", "", false, not_yet},
 
     {"--host", "ADDRESS", kServer,
-     "Address to listen on (127.0.0.1). Any but this machine's own needs --api-key or --no-auth", false,
+     "Address to listen on (127.0.0.1). Any but this machine's own needs --api-key-file, --api-key or --no-auth", false,
      [](std::string_view v, ServeSettings& s) { return read_text(v, s.host); }},
     {"--port", "N", kServer, "Port (8000); 0: any free one", false,
      [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 0, 65535, s.port); }},
-    {"--api-key", "KEY", kServer, "Requests must carry 'Authorization: Bearer KEY'. May be given several times", true,
-     [](std::string_view v, ServeSettings& s) -> Status {
-       RETURN_IF_ERROR(read_text(v, s.api_keys.emplace_back()));
+    {"--api-key", "KEY", kServer,
+     "Requests must carry 'Authorization: Bearer KEY'. May be given several times: each key's requests wait in a line "
+     "of their own, and the lines take turns. Other users of this machine can see it; --api-key-file hides it",
+     true, [](std::string_view v, ServeSettings& s) -> Status {
+       RETURN_IF_ERROR(check_api_key(v));
+       s.api_keys.emplace_back(v);
        return ok_status();
      }},
+    {"--api-key-file", "FILE", kServer,
+     "The same for keys in a file, one a line; empty lines and those that begin with # are passed over", true,
+     [](std::string_view v, ServeSettings& s) { return read_api_key_file(std::string(v), s.api_keys, s.warnings); }},
     {"--no-auth", "", kServer, "Serve other machines without a key", false,
      set_flag<&ServeSettings::no_auth, true>},
+    {"--allowed-origins", "ORIGIN", kServer,
+     "Pages of this origin (https://chat.example.org) may use this server from a browser; * for all. May be given "
+     "several times. Not given: no page may",
+     true, read_origin},
+    {"--max-waiting-requests", "N", kServer,
+     "Requests that wait, at most (4096); the next are refused with 429. With several keys each may hold as many as "
+     "are still free",
+     false, [](std::string_view v, ServeSettings& s) {
+       return read_whole<uint32_t>(v, 1, 1u << 20, s.max_waiting_requests);
+     }},
+    {"--max-waiting-tokens", "N", kServer,
+     "The same in prompt tokens (67108864); penalties and stop strings count for the memory they keep", false,
+     [](std::string_view v, ServeSettings& s) {
+       return read_whole<uint64_t>(v, 1, uint64_t{1} << 40, s.max_waiting_tokens);
+     }},
+    {"--shutdown-timeout", "S", kServer,
+     "After SIGTERM running answers get S seconds (30) to end; then they are cut off, and told so", false,
+     [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 0, 86'400, s.shutdown_timeout_s); }},
     {"--served-model-name", "NAME", kServer,
      "What clients call the model (its name on the hub, or the folder's or file's own)", false,
      [](std::string_view v, ServeSettings& s) { return read_text(v, s.served_model_name); }},
     {"--chat-template", "FILE", kServer, "A chat template (Jinja) in place of the model's own", false,
      [](std::string_view v, ServeSettings& s) { return read_text(v, s.chat_template); }},
+    {"--generation-config", "NAME", kServer,
+     "Where a request does not say how to sample: as the model's generation_config.json suggests (auto: temperature, "
+     "top_p, top_k, min_p, repetition_penalty; max_new_tokens for chats; temperature 0 where do_sample is false), or "
+     "by OpenAI's defaults (none)",
+     false, [](std::string_view v, ServeSettings& s) -> Status {
+       if (v != "auto" && v != "none") return invalid("expected auto or none, not '{}'", v);
+       s.suggested_sampling = v == "auto";
+       return ok_status();
+     }},
 
     {"--dummy", "SHAPE[:SEED]", kMachine,
      "Instead of MODEL: random weights as large and slow as a real model's. SHAPE is what make-dummy takes", false,
@@ -160,6 +210,16 @@ bool is_loopback(std::string_view host) {
   return host == "localhost" || host == "::1" || host.substr(0, 4) == "127.";
 }
 
+// Counted from 1: the first text that was there before, and where.
+std::optional<std::pair<size_t, size_t>> repeated(const std::vector<std::string>& texts) {
+  std::map<std::string_view, size_t> seen;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto [before, is_new] = seen.emplace(texts[i], i + 1);
+    if (!is_new) return std::pair(before->second, i + 1);
+  }
+  return std::nullopt;
+}
+
 // What no option can see alone.
 void check_together(std::span<const GivenOption> given, const ServeSettings& settings,
                     std::vector<std::string>& mistakes) {
@@ -178,9 +238,14 @@ void check_together(std::span<const GivenOption> given, const ServeSettings& set
     mistakes.push_back("--cache-memory-mb, --cache-memory-percent: give one of the two");
   }
   if (settings.no_auth && !settings.api_keys.empty()) mistakes.push_back("--api-key, --no-auth: give one of the two");
+  if (const auto twice = repeated(settings.api_keys)) {
+    mistakes.push_back(fmt::format("--api-key, --api-key-file: key {} is key {} again", twice->second, twice->first));
+  }
   if (!is_loopback(settings.host) && settings.api_keys.empty() && !settings.no_auth) {
     mistakes.push_back(
-        fmt::format("--host: {} can be reached from other machines; give --api-key KEY, or --no-auth", settings.host));
+        fmt::format("--host: {} can be reached from other machines; give --api-key-file FILE or --api-key KEY, or "
+                    "--no-auth",
+                    settings.host));
   }
 }
 

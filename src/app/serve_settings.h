@@ -36,14 +36,21 @@ struct ServeSettings {
 
   std::string host = "127.0.0.1";
   uint16_t port = 8000;
-  std::vector<std::string> api_keys;
+  std::vector<std::string> api_keys;         // those of files too
   bool no_auth = false;
+  std::vector<std::string> allowed_origins;
+  uint32_t max_waiting_requests = 4096;
+  uint64_t max_waiting_tokens = uint64_t{64} << 20;
+  uint32_t shutdown_timeout_s = 30;
   std::string served_model_name;             // "": the hub's name, or the folder's or file's own
   std::string chat_template;                 // a file; "": the model's own
+  bool suggested_sampling = true;            // where a request says nothing: as generation_config.json suggests
 
   uint32_t threads = 0;                      // 0: as many as processors may be used
   Isa isa = best_isa();
   LogLevel log_level = LogLevel::kInfo;
+
+  std::vector<std::string> warnings;         // what is accepted, and should be known
 };
 
 struct ServeOption {

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <fstream>
 #include <set>
 
 namespace slipstream {
@@ -45,8 +49,14 @@ TEST(ServeSettings, every_option_changes_its_field) {
                                 {"--port", "0"},
                                 {"--api-key", "a"},
                                 {"--api-key", "b"},
+                                {"--allowed-origins", "https://a.example:8443"},
+                                {"--allowed-origins", "*"},
+                                {"--max-waiting-requests", "7"},
+                                {"--max-waiting-tokens", "1000"},
+                                {"--shutdown-timeout", "0"},
                                 {"--served-model-name", "m"},
                                 {"--chat-template", "t.jinja"},
+                                {"--generation-config", "none"},
                                 {"--dummy", "qwen3-0.6b-8bit:3"},
                                 {"--threads", "3"},
                                 {"--isa", "reference"},
@@ -66,8 +76,13 @@ TEST(ServeSettings, every_option_changes_its_field) {
   EXPECT_EQ(s.host, "0.0.0.0");
   EXPECT_EQ(s.port, 0u);
   EXPECT_EQ(s.api_keys, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(s.allowed_origins, (std::vector<std::string>{"https://a.example:8443", "*"}));
+  EXPECT_EQ(s.max_waiting_requests, 7u);
+  EXPECT_EQ(s.max_waiting_tokens, 1000u);
+  EXPECT_EQ(s.shutdown_timeout_s, 0u);
   EXPECT_EQ(s.served_model_name, "m");
   EXPECT_EQ(s.chat_template, "t.jinja");
+  EXPECT_FALSE(s.suggested_sampling);
   EXPECT_EQ(s.dummy, "qwen3-0.6b-8bit:3");
   EXPECT_EQ(s.threads, 3u);
   EXPECT_EQ(s.isa, Isa::kReference);
@@ -100,9 +115,16 @@ TEST(ServeSettings, numbers_are_read_to_their_last_character_and_checked) {
       {"--threads", {"0", "1025"}},
       {"--log-level", {"loud", ""}},
       {"--host", {""}},
-      {"--api-key", {""}},
+      {"--api-key", {"", "two words", "caf\xc3\xa9"}},
+      {"--api-key-file", {"", "/no/such/file", "/"}},
+      {"--allowed-origins",
+       {"", "a.example", "https://", "://a", "https://a.example/", "https://a.example/page", "https://a https://b"}},
+      {"--max-waiting-requests", {"0", "1048577"}},
+      {"--max-waiting-tokens", {"0"}},
+      {"--shutdown-timeout", {"-1", "86401", "1m"}},
       {"--served-model-name", {""}},
       {"--chat-template", {""}},
+      {"--generation-config", {"None", "", "vllm"}},
   };
   for (const auto& [name, values] : wrong) {
     for (const std::string& value : values) {
@@ -131,9 +153,22 @@ TEST(ServeSettings, another_host_needs_a_key_or_no_auth) {
   for (const char* host : {"127.0.0.1", "127.1.2.3", "localhost", "::1"})
     EXPECT_EQ(read({{"--host", host}}).mistakes, Mistakes{});
   EXPECT_EQ(read({{"--host", "0.0.0.0"}}).mistakes,
-            (Mistakes{"--host: 0.0.0.0 can be reached from other machines; give --api-key KEY, or --no-auth"}));
+            (Mistakes{"--host: 0.0.0.0 can be reached from other machines; give --api-key-file FILE or --api-key KEY, "
+                      "or --no-auth"}));
   EXPECT_EQ(read({{"--host", "0.0.0.0"}, {"--api-key", "k"}}).mistakes, Mistakes{});
   EXPECT_EQ(read({{"--host", "0.0.0.0"}, {"--no-auth", ""}}).mistakes, Mistakes{});
+}
+
+TEST(ServeSettings, keys_come_from_the_command_line_and_from_files_and_are_there_once) {
+  const std::string path = testing::TempDir() + "serve_settings_test_keys";
+  std::ofstream(path) << "b\nc\n";
+  chmod(path.c_str(), 0600);
+  EXPECT_EQ(read({{"--api-key", "a"}, {"--api-key-file", path}}).settings.api_keys,
+            (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(read({{"--api-key", "c"}, {"--api-key-file", path}}).mistakes,
+            (Mistakes{"--api-key, --api-key-file: key 3 is key 1 again"}));
+  EXPECT_EQ(read({{"--host", "0.0.0.0"}, {"--api-key-file", path}}).mistakes, Mistakes{});
+  std::remove(path.c_str());
 }
 
 TEST(ServeSettings, options_that_contradict_each_other_are_refused) {

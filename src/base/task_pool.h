@@ -3,8 +3,8 @@
 //   Result<Prompt> prompt = co_await pool.run([&] { return encode(text); });
 //
 // The work runs on one of the threads; the awaiting coroutine goes on through the ResumeQueue, on the queue's thread.
-// What the work refers to lives in the coroutine, which nobody destroys while it waits (base/task.h). Work is taken
-// in order.
+// What the work refers to lives in the coroutine, which nobody destroys while it waits (base/task.h). Work waits in
+// lines, each in order, and the lines take turns: one that is long does not hold up another.
 #pragma once
 
 #include <coroutine>
@@ -22,7 +22,7 @@ namespace slipstream {
 class TaskPool {
  public:
   // home outlives the pool.
-  TaskPool(uint32_t num_threads, ResumeQueue& home);
+  TaskPool(uint32_t num_threads, ResumeQueue& home, uint32_t num_lines = 1);
   ~TaskPool();  // finishes what was given to it
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;
@@ -31,6 +31,7 @@ class TaskPool {
     void (*work)(Job*) = nullptr;  // on a thread of the pool; must not throw
     std::coroutine_handle<> awaiting;
     Job* next = nullptr;
+    uint32_t line = 0;
   };
 
   template <class Work>
@@ -41,7 +42,7 @@ class TaskPool {
     std::optional<Value> value;
     std::exception_ptr exception;
 
-    Run(TaskPool& to, Work run) : pool(to), function(std::move(run)) {}
+    Run(TaskPool& to, Work run, uint32_t its_line) : pool(to), function(std::move(run)) { line = its_line; }
     bool await_ready() const { return false; }
     void await_suspend(std::coroutine_handle<> coroutine) {
       awaiting = coroutine;
@@ -61,9 +62,9 @@ class TaskPool {
     }
   };
 
-  // The queue's thread.
+  // The queue's thread. line < num_lines.
   template <class Work>
-  Run<Work> run(Work work) { return Run<Work>(*this, std::move(work)); }
+  Run<Work> run(Work work, uint32_t line = 0) { return Run<Work>(*this, std::move(work), line); }
 
  private:
   struct State;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <latch>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -168,6 +169,35 @@ TEST(TaskPool, an_exception_of_the_work_reaches_the_coroutine) {
   start_detached(work());
   run_until(queue, done);
   EXPECT_EQ(caught, "bad");
+}
+
+TEST(TaskPool, a_long_line_does_not_hold_up_another) {
+  ResumeQueue queue;
+  TaskPool pool(1, queue, 3);
+  std::latch all_are_there(1);
+  std::vector<int> order;
+  bool done = false;
+  const auto part = [&](int number, uint32_t line) -> Task<void> {
+    co_await pool.run(
+        [&order, &all_are_there, number] {
+          all_are_there.wait();
+          order.push_back(number);
+          return 0;
+        },
+        line);
+  };
+  const auto work = [&]() -> Task<void> {
+    std::vector<Task<void>> parts;
+    for (int number = 0; number < 20; ++number) parts.push_back(part(number, 0));
+    parts.push_back(part(100, 2));
+    parts.push_back(part(101, 2));
+    co_await WhenAll(std::move(parts));
+    done = true;
+  };
+  start_detached(work());
+  all_are_there.count_down();
+  run_until(queue, done);
+  EXPECT_EQ(std::vector(order.begin(), order.begin() + 6), (std::vector<int>{0, 100, 1, 101, 2, 3}));
 }
 
 TEST(TaskPool, hundreds_of_jobs_all_come_back) {

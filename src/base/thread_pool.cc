@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/float_mode.h"
+#include "base/thread_name.h"
 
 namespace slipstream {
 namespace {
@@ -87,6 +88,7 @@ void ThreadPool::run_erased(Function function, void* context) {
 }
 
 void ThreadPool::work_loop(uint32_t thread) {
+  name_this_thread("compute");
   set_float_mode();
   Shared& shared = *shared_;
   uint32_t seen = 0;

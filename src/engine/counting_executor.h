@@ -15,7 +15,7 @@ namespace slipstream {
 class CountingExecutor final : public Executor {
  public:
   explicit CountingExecutor(uint32_t vocab_size)
-      : vocab_size_(vocab_size), logits_(size_t{max_slices()} * vocab_size) {}
+      : vocab_size_(vocab_size), logits_(size_t{max_logit_rows()} * vocab_size) {}
 
   Logits run(const StepInput& input) override {
     ++num_runs;
@@ -25,10 +25,12 @@ class CountingExecutor final : public Executor {
     if (failing_slice) finite_[*failing_slice] = 0;
     uint32_t num_logits = 0;
     for (const StepSlice& slice : input.slices) {
-      if (!slice.wants_logits) continue;
-      float* row = &logits_[size_t{num_logits++} * vocab_size_];
-      std::fill_n(row, vocab_size_, 0.0f);
-      row[(input.tokens[slice.first_row + slice.num_rows - 1] + 1) % vocab_size_] = 1000.0f;
+      const uint32_t end = slice.first_row + slice.num_rows;
+      for (uint32_t i = end - slice.num_logits; i < end; ++i) {
+        float* row = &logits_[size_t{num_logits++} * vocab_size_];
+        std::fill_n(row, vocab_size_, 0.0f);
+        row[(input.tokens[i] + 1) % vocab_size_] = 1000.0f;
+      }
     }
     if (clock_ns != nullptr) clock_ns->fetch_add(1'000'000 * input.tokens.size());
     return {{logits_.data(), num_logits, vocab_size_, vocab_size_}, finite_};
@@ -36,6 +38,7 @@ class CountingExecutor final : public Executor {
   uint32_t vocab_size() const override { return vocab_size_; }
   uint32_t max_rows() const override { return 4096; }
   uint32_t max_slices() const override { return 64; }
+  uint32_t max_logit_rows() const override { return 64 + 5; }
 
   uint64_t num_runs = 0;
   std::vector<StepSlice> slices;               // of the last run

@@ -10,6 +10,8 @@
 #include "cache/kv_ledger.h"
 #include "engine/mail.h"
 #include "engine/output.h"
+#include "engine/queue_bounds.h"
+#include "engine/row_sampler.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "engine/step_budget.h"
@@ -17,20 +19,16 @@
 #include "engine/stream_state.h"
 #include "engine/wake_list.h"
 #include "sample/logit_rules.h"
-#include "sample/sampler.h"
 
 namespace slipstream {
 namespace {
 
-// One thread's scratch memory for sampling is made of these: aligned, and on cache lines of its own.
-struct alignas(64) CacheLine {
-  std::byte bytes[64];
-};
-
 SchedulerOptions scheduler_options(const EngineOptions& options, const Executor& executor) {
   return {.max_num_seqs = std::min(options.max_num_seqs, executor.max_slices()),
           .max_rows = std::min(options.max_num_batched_tokens, executor.max_rows()),
-          .max_model_len = options.max_model_len};
+          .max_scored_rows = executor.max_logit_rows() - std::min(options.max_num_seqs, executor.max_slices()),
+          .max_model_len = options.max_model_len,
+          .queue = {.num_clients = options.num_clients, .quantum_tokens = options.turn_tokens}};
 }
 
 KvLedgerOptions ledger_options(const EngineOptions& options) {
@@ -39,6 +37,48 @@ KvLedgerOptions ledger_options(const EngineOptions& options) {
           .prefix_cache = options.prefix_cache,
           .hash_seed = options.cache_seed};
 }
+
+OutputRules output_rules(Request& request, const EngineOptions& options) {
+  const auto num_prompt_tokens = static_cast<uint32_t>(request.prompt.size());
+  OutputRules rules{.stop = std::move(request.stop),
+                    .eos_tokens = options.eos_tokens,
+                    .stop_tokens = std::move(request.stop_tokens),
+                    .include_stop = request.include_stop,
+                    .min_tokens = request.min_tokens,
+                    .max_tokens = std::min(request.max_tokens, options.max_model_len - num_prompt_tokens),
+                    .tokens_per_take = options.stream_interval,
+                    .report_tokens = request.report_tokens,
+                    .top_logprobs = request.top_logprobs};
+  if (request.ignore_eos) rules.eos_tokens = {};
+  return rules;
+}
+
+// What a request keeps in memory while it waits, in tokens of four bytes: its prompt, the counts that penalties are
+// reckoned from (up to four numbers for each token it may come to), its stop strings (their bytes, and a number each).
+uint64_t waiting_tokens(const Request& request, const EngineOptions& options) {
+  uint64_t tokens = request.prompt.size();
+  if (needs_counts(request.sampling)) {
+    tokens += 4 * std::min<uint64_t>(request.prompt.size() + request.max_tokens, options.max_model_len);
+  }
+  for (const std::string& stop : request.stop) tokens += stop.size() * 5 / 4;
+  return tokens;
+}
+
+uint64_t num_prompt_logprobs(const Request& request) {
+  return request.prompt_logprobs ? (request.prompt.size() - 1) * (1 + uint64_t{request.top_logprobs.value()}) : 0;
+}
+
+bool has_token(const Sample& sample) { return sample.token.has_value(); }
+
+Error too_many_logprobs_error() {
+  return Error{ErrorKind::kOverloaded, "too many prompts' logprobs are being computed; try again later", {}, {}};
+}
+
+Error draining_error() {
+  return Error{ErrorKind::kUnavailable, "the server is shutting down and takes no new requests", {}, {}};
+}
+
+double seconds_between(uint64_t begin_ns, uint64_t end_ns) { return static_cast<double>(end_ns - begin_ns) * 1e-9; }
 
 Error stopping_error() {
   return Error{ErrorKind::kUnavailable, "the server is stopping; the answer was cut off", {}, {}};
@@ -52,15 +92,18 @@ struct Engine::State {
 
   bool step();
   void take_mail();
-  void sample(const StepPlan& plan, const Logits& logits);
-  void judge(const StepPlan& plan);
+  void judge(const StepPlan& plan, const Logits& logits, std::span<const SampledRow> rows);
   void publish(const StepPlan& plan);
   void send_news(Sequence& sequence, std::optional<FinishReason> finish);
   void count(const StepPlan& plan, uint64_t begin_ns, uint32_t num_answers);
   void end_all();
-  void update_waiting();
+  void update_stats();
+  void leave_queue(Sequence& sequence);
+  void note_admissions(const StepPlan& plan, uint64_t now_ns);
+  void note_sample(Sequence& sequence, const Sample& sample, uint64_t now_ns);
   uint32_t num_answers() const;
-  Status admit_to_queue(uint64_t num_tokens);
+  Status enter_queue(uint32_t client, uint64_t num_waiting_tokens, uint64_t num_logprobs);
+  void leave(const Sequence& sequence);
   Status check_request(const Request& request) const;
   std::string describe() const;
 
@@ -77,14 +120,8 @@ struct Engine::State {
   Scheduler scheduler;
   StepBudget budget;
   std::vector<Mail> mail;
+  RowSampler sampler;
   std::vector<Sample> samples;         // [the plan's slices]
-  struct Draw {
-    uint32_t slice = 0;
-    uint32_t row = 0;  // of the logits
-  };
-  std::vector<Draw> draws;
-  size_t scratch_lines = 0;
-  std::vector<CacheLine> scratch;      // [num_threads][scratch_lines]
   WakeList wakes;
   EngineStats now;                     // becomes `stats` at the end of a step
 
@@ -92,10 +129,8 @@ struct Engine::State {
   std::atomic<bool> draining{false};
   std::atomic<bool> stopping{false};
   std::atomic<uint64_t> num_unfinished{0};      // submitted and not ended
-  std::atomic<uint64_t> num_mailed{0};          // requests in the inbox, and their tokens
-  std::atomic<uint64_t> num_mailed_tokens{0};
-  std::atomic<uint64_t> num_waiting{0};         // requests the scheduler lets wait, and their tokens
-  std::atomic<uint64_t> num_waiting_tokens{0};
+  std::atomic<uint64_t> prompt_logprobs{0};     // that those have to give
+  QueueBounds bounds;
   mutable std::mutex stats_mutex;               // guards `stats`
   EngineStats stats;
 };
@@ -110,13 +145,13 @@ Engine::State::State(const EngineOptions& its_options, Executor& its_executor, T
       ledger(ledger_options(options)),
       scheduler(scheduler_options(options, executor), ledger),
       budget(options.max_step_ms, scheduler_options(options, executor).max_rows),
-      scratch_lines((sampler_scratch_bytes(executor.vocab_size()) + sizeof(CacheLine) - 1) / sizeof(CacheLine)),
-      scratch(scratch_lines * pool.num_threads()),
-      wakes(options.max_num_seqs) {
+      sampler(executor, pool),
+      wakes(options.max_num_seqs),
+      bounds(options.max_waiting_requests, options.max_waiting_tokens, options.num_clients) {
   const uint32_t max_slices = scheduler_options(options, executor).max_num_seqs;
   samples.reserve(max_slices);
-  draws.reserve(max_slices);
   now.blocks_total = options.num_blocks;
+  now.block_tokens = options.block_tokens;
   stats = now;
 }
 
@@ -125,13 +160,15 @@ bool Engine::State::step() {
   const uint64_t begin_ns = clock.now_ns();
   const uint32_t answers = num_answers();
   const StepPlan& plan = scheduler.plan(budget.rows(answers));  // reserves blocks; may send the newest back to wait
+  note_admissions(plan, begin_ns);
+  update_stats();
   if (plan.empty()) return false;
   const Logits logits = executor.run(plan.input());
-  sample(plan, logits);            // a token for each slice that reached its sequence's end
-  judge(plan);                     // its text; is it the last: stop, length
+  const std::span<const SampledRow> rows = sampler.run(plan, logits);  // a token for each slice that reached its end
+  judge(plan, logits, rows);       // its text; is it the last: stop, length
   scheduler.commit(plan, samples); // the only place a sequence advances or ends
+  count(plan, begin_ns, answers);  // numbers to /metrics: there before a reader sees what they count
   publish(plan);                   // text to readers
-  count(plan, begin_ns, answers);  // numbers to /metrics
   return true;
 }
 
@@ -139,49 +176,35 @@ void Engine::State::take_mail() {
   inbox->take(mail);
   for (Mail& letter : mail) {
     if (!letter.submitted.empty()) {
-      num_mailed.fetch_sub(1);
-      num_mailed_tokens.fetch_sub(letter.submitted.front().num_tokens());
       scheduler.add(letter.submitted);
     } else if (Sequence* sequence = letter.cancelled->sequence) {  // else it ended meanwhile
       letter.cancelled->sequence = nullptr;
+      leave_queue(*sequence);
+      leave(*sequence);
       scheduler.cancel(*sequence);
-      num_unfinished.fetch_sub(1);
       ++now.num_cancelled;
     }
   }
   mail.clear();
-  update_waiting();
 }
 
-void Engine::State::sample(const StepPlan& plan, const Logits& logits) {
+void Engine::State::judge(const StepPlan& plan, const Logits& logits, std::span<const SampledRow> rows) {
   samples.assign(plan.slices().size(), Sample{});
-  draws.clear();
-  uint32_t row = 0;
-  const StepInput input = plan.input();
   for (uint32_t slice = 0; slice < samples.size(); ++slice) {
+    const auto& [sequence, num_rows, num_logits] = plan.slices()[slice];
     samples[slice].finite = logits.slice_finite[slice] != 0;
-    if (!input.slices[slice].wants_logits) continue;
-    if (samples[slice].finite) draws.push_back({slice, row});
-    ++row;
+    const bool is_prompt_alone = sequence->output.max_tokens() == 0;
+    if (is_prompt_alone && num_rows == sequence->pending()) samples[slice].finish = FinishReason::kLength;
   }
-  if (draws.empty()) return;
-  pool.run([&](uint32_t thread) {
-    const Range range = split(static_cast<uint32_t>(draws.size()), thread, pool.num_threads());
-    const auto own_scratch = std::as_writable_bytes(std::span(scratch).subspan(thread * scratch_lines, scratch_lines));
-    for (uint32_t i = range.begin; i < range.end; ++i) {
-      const Sequence& sequence = *plan.slices()[draws[i].slice].sequence;
-      const DrawPosition where{.position = sequence.num_tokens(), .choice = sequence.choice};
-      const std::span<float> own_logits = logits.rows.span(draws[i].row);
-      apply_logit_rules(own_logits, sequence.sampling, sequence.counts);
-      samples[draws[i].slice].token = sample_token(own_logits, sequence.sampling, where, own_scratch);
+  for (const SampledRow& row : rows) {
+    Sequence& sequence = *plan.slices()[row.slice].sequence;
+    if (row.is_known) {
+      sequence.prompt_logprobs.insert(sequence.prompt_logprobs.end(), row.logprobs.begin(), row.logprobs.end());
+      continue;
     }
-  });
-}
-
-void Engine::State::judge(const StepPlan& plan) {
-  for (const Draw& draw : draws) {
-    Sample& sample = samples[draw.slice];
-    sample.finish = plan.slices()[draw.slice].sequence->output.put(*sample.token);
+    samples[row.slice].token = row.token;
+    samples[row.slice].finish = sequence.output.put(row.token, row.logprobs);
+    ++now.num_sampled;
   }
 }
 
@@ -192,7 +215,8 @@ void Engine::State::publish(const StepPlan& plan) {
     const bool ended = samples[slice].finish.has_value() || !samples[slice].finite;
     const uint32_t num_news = output.num_tokens_since_take();
     const bool is_first = num_news == output.num_tokens();
-    if (num_news > 0 && (is_first || num_news >= options.stream_interval || ended))
+    const bool has_news = num_news > 0 || samples[slice].finish;
+    if (has_news && (is_first || num_news >= options.stream_interval || ended))
       send_news(sequence, samples[slice].finish);
     if (!samples[slice].finite) {
       wakes.add(sequence.stream->queue,
@@ -202,53 +226,90 @@ void Engine::State::publish(const StepPlan& plan) {
                                        sequence.num_computed),
                            {},
                            {}}));
-      ++now.num_failed;
     }
     if (!ended) continue;
     sequence.stream->sequence = nullptr;
-    num_unfinished.fetch_sub(1);
-    ++now.num_ended;
+    leave(sequence);
   }
   scheduler.clear_ended();
   wakes.post();
 }
 
+// Whoever computes for the first time is no longer of the queue.
+void Engine::State::note_admissions(const StepPlan& plan, uint64_t now_ns) {
+  for (const PlannedSlice& slice : plan.slices()) {
+    if (slice.sequence->num_waiting_tokens == 0) continue;
+    leave_queue(*slice.sequence);
+    now.queue_time.add(seconds_between(slice.sequence->arrived_ns, now_ns));
+  }
+}
+
+void Engine::State::note_sample(Sequence& sequence, const Sample& sample, uint64_t now_ns) {
+  if (sample.token && sequence.output.num_tokens() == 1) {
+    now.num_prompt_tokens += sequence.num_prompt_tokens;
+    now.time_to_first_token.add(seconds_between(sequence.arrived_ns, now_ns));
+  } else if (sample.token) {
+    now.inter_token_latency.add(seconds_between(sequence.last_token_ns, now_ns));
+  }
+  if (sample.token) sequence.last_token_ns = now_ns;
+  if (!sample.finite) ++now.num_failed;
+  if (sample.finish == FinishReason::kStop) ++now.num_stopped;
+  if (sample.finish && sequence.output.num_tokens() == 0) now.num_prompt_tokens += sequence.num_prompt_tokens;
+  if (sample.finite && !sample.finish) return;
+  ++now.num_ended;
+  now.whole_answer.add(seconds_between(sequence.arrived_ns, now_ns));
+}
+
+void Engine::State::leave_queue(Sequence& sequence) {
+  const uint64_t num_tokens = std::exchange(sequence.num_waiting_tokens, 0);
+  if (num_tokens > 0) bounds.leave(sequence.client, num_tokens);
+}
+
 void Engine::State::send_news(Sequence& sequence, std::optional<FinishReason> finish) {
   Output& output = sequence.output;
-  const EventPart part{output.text(), output.num_tokens_since_take(), *sequence.num_cached, finish};
+  const EventPart part{.text = output.text(),
+                       .tokens = output.tokens(),
+                       .logprobs = output.logprobs(),
+                       .text_begins = output.text_begins(),
+                       .prompt_logprobs = &sequence.prompt_logprobs,
+                       .num_tokens = output.num_tokens_since_take(),
+                       .cached_tokens = *sequence.num_cached,
+                       .finish = finish};
   wakes.add(sequence.stream->queue, add_event(*sequence.stream, part));
   output.take();
 }
 
 void Engine::State::count(const StepPlan& plan, uint64_t begin_ns, uint32_t num_answers_before) {
   const uint64_t end_ns = clock.now_ns();
+  for (uint32_t slice = 0; slice < samples.size(); ++slice) {
+    note_sample(*plan.slices()[slice].sequence, samples[slice], end_ns);
+  }
   const double step_ms = static_cast<double>(end_ns - begin_ns) * 1e-6;
   const uint32_t answer_rows = std::min(num_answers_before, plan.num_rows());
   budget.learn(plan.num_rows(), answer_rows, step_ms);
   ++now.num_steps;
   now.num_rows += plan.num_rows();
-  now.num_sampled += draws.size();
   now.last_step_ns = end_ns;
   now.last_step_ms = step_ms;
   now.num_preemptions = scheduler.num_preemptions();
+  now.num_queried_tokens = scheduler.num_queried_tokens();
   now.num_cached_tokens = scheduler.num_cached_tokens();
   for (const CacheChange& change : ledger.changes()) {
     ++(change.kind == CacheChange::Kind::kStored ? now.num_blocks_stored : now.num_blocks_removed);
   }
   ledger.clear_changes();
-  update_waiting();
+  update_stats();
   // The legend is in HACKING.md.
   LOG_DEBUG("step {}  rows {} = {} seqs + {} prompt  kv {}/{}  wait {}  {:.1f} ms  out {}", now.num_steps,
             plan.num_rows(), answer_rows, plan.num_rows() - answer_rows, now.blocks_in_use, ledger.num_blocks(),
-            now.num_waiting, step_ms, draws.size());
+            now.num_waiting, step_ms, std::ranges::count_if(samples, &has_token));
 }
 
 // The snapshot that other threads see.
-void Engine::State::update_waiting() {
-  num_waiting.store(scheduler.waiting().size());
-  num_waiting_tokens.store(scheduler.num_waiting_tokens());
+void Engine::State::update_stats() {
   now.num_running = static_cast<uint32_t>(scheduler.running().size());
   now.num_waiting = static_cast<uint32_t>(scheduler.waiting().size());
+  now.num_sent_back = static_cast<uint32_t>(scheduler.waiting().num_sent_back());
   now.blocks_in_use = ledger.num_blocks() - ledger.num_free();
   now.blocks_remembered = ledger.num_remembered();
   const std::lock_guard lock(stats_mutex);
@@ -266,11 +327,12 @@ void Engine::State::end_all() {
     if (sequence->output.num_tokens_since_take() > 0) send_news(*sequence, std::nullopt);
     wakes.add(stream->queue, add_error(*stream, stopping_error()));
     stream->sequence = nullptr;
+    leave_queue(*sequence);
+    leave(*sequence);
     scheduler.cancel(*sequence);
-    num_unfinished.fetch_sub(1);
   }
   wakes.post();
-  update_waiting();
+  update_stats();
 }
 
 Engine::Engine(const EngineOptions& options, Executor& executor, ThreadPool& pool, const TokenTable* table, Clock clock)
@@ -281,24 +343,25 @@ Engine::~Engine() { state_->end_all(); }
 Result<TextStream> Engine::submit(Request request, ResumeQueue* reader) {
   State& state = *state_;
   RETURN_IF_ERROR(state.check_request(request));
-  RETURN_IF_ERROR(state.admit_to_queue(request.prompt.size()));
-
-  const auto num_prompt_tokens = static_cast<uint32_t>(request.prompt.size());
-  const uint32_t max_tokens = std::min(request.max_tokens, state.options.max_model_len - num_prompt_tokens);
-  const uint32_t longest = num_prompt_tokens + max_tokens;
-  OutputRules rules{.stop = std::move(request.stop),
-                    .eos_tokens = state.options.eos_tokens,
-                    .max_tokens = max_tokens,
-                    .tokens_per_take = state.options.stream_interval};
-  if (request.ignore_eos) rules.eos_tokens = {};
+  const uint64_t num_waiting_tokens = waiting_tokens(request, state.options);
+  const uint64_t num_logprobs = num_prompt_logprobs(request);
+  RETURN_IF_ERROR(state.enter_queue(request.client, num_waiting_tokens, num_logprobs));
 
   // All memory this request will need is taken here, on its own thread.
   auto stream = std::make_shared<StreamState>();
   Mail letter;
-  Sequence& sequence = letter.submitted.emplace_back(Output(state.table, std::move(rules)), stream);
+  Sequence& sequence = letter.submitted.emplace_back(Output(state.table, output_rules(request, state.options)), stream);
+  const auto num_prompt_tokens = static_cast<uint32_t>(request.prompt.size());
+  const uint32_t longest = num_prompt_tokens + sequence.output.max_tokens();
+  sequence.prompt_logprobs.reserve(num_logprobs);
+  if (request.prompt_logprobs) sequence.scored_until = num_prompt_tokens - 1;
   sequence.sampling = std::move(request.sampling);
   sequence.choice = request.choice;
   sequence.num_prompt_tokens = num_prompt_tokens;
+  sequence.client = request.client;
+  sequence.num_expected_tokens = std::min(sequence.output.max_tokens(), kExpectedAnswerTokens);
+  sequence.arrived_ns = request.arrived_ns != 0 ? request.arrived_ns : state.clock.now_ns();
+  sequence.num_waiting_tokens = num_waiting_tokens;
   sequence.tokens = std::move(request.prompt);
   if (needs_counts(sequence.sampling)) {
     sequence.counts = TokenCounts(longest);
@@ -309,13 +372,16 @@ Result<TextStream> Engine::submit(Request request, ResumeQueue* reader) {
   stream->queue = reader;
   stream->sequence = &sequence;
   stream->inbox = state.inbox;
-  stream->gathered.text.reserve(sequence.output.text_capacity());
+  stream->reserve(sequence.output);
   state.inbox->put(std::move(letter));
   return TextStream(std::move(stream));
 }
 
 Status Engine::State::check_request(const Request& request) const {
-  CHECK(request.max_tokens >= 1, "a request for no tokens");
+  CHECK(request.client < options.num_clients, "client {} of {}", request.client, options.num_clients);
+  CHECK(!request.prompt_logprobs || request.top_logprobs, "a prompt is scored without top_logprobs");
+  CHECK(!request.prompt_logprobs || executor.max_logit_rows() > executor.max_slices(), "no room to score prompts");
+  CHECK(request.top_logprobs.value_or(0) <= kMaxTopLogprobs, "{} top_logprobs", *request.top_logprobs);
   if (request.prompt.empty()) return invalid_param("prompt", "the prompt has no tokens");
   if (request.prompt.size() >= options.max_model_len) {
     Error error = invalid_param(
@@ -324,44 +390,56 @@ Status Engine::State::check_request(const Request& request) const {
     error.code = "context_length_exceeded";
     return error;
   }
+  const uint32_t vocab_size = executor.vocab_size();
   for (const TokenId token : request.prompt) {
-    if (token >= executor.vocab_size()) {
-      return invalid_param("prompt", "token {} is not in the model's vocabulary of {}", token, executor.vocab_size());
+    if (token >= vocab_size) {
+      return invalid_param("prompt", "token {} is not in the model's vocabulary of {}", token, vocab_size);
     }
   }
+  const auto outside = [vocab_size](const char* param, TokenId token) {
+    return invalid_param(param, "'{}' has the token id {}; this model's vocabulary ends at {}.", param, token,
+                         vocab_size - 1);
+  };
   for (const LogitBias& bias : request.sampling.logit_bias) {
-    if (bias.token >= executor.vocab_size()) {
-      return invalid_param("logit_bias", "'logit_bias' has the token id {}; this model's vocabulary ends at {}.",
-                           bias.token, executor.vocab_size() - 1);
-    }
+    if (bias.token >= vocab_size) return outside("logit_bias", bias.token);
+  }
+  for (const TokenId token : request.stop_tokens) {
+    if (token >= vocab_size) return outside("stop_token_ids", token);
+  }
+  if (request.min_tokens > 0 && options.eos_tokens.size() + request.stop_tokens.size() >= vocab_size) {
+    return invalid_param("stop_token_ids", "'min_tokens' and 'stop_token_ids' leave no token of this model's {}.",
+                         vocab_size);
+  }
+  if (num_prompt_logprobs(request) > options.max_prompt_logprobs) {
+    return invalid_param("logprobs", "The prompt's {} tokens with {} logprobs each are more than the {} there may be.",
+                         request.prompt.size(), 1 + *request.top_logprobs, options.max_prompt_logprobs);
   }
   return ok_status();
 }
 
-// Counts the request as unfinished and mailed, or says why not; then nothing has changed.
-Status Engine::State::admit_to_queue(uint64_t num_tokens) {
+// Counts the request as unfinished and waiting, or says why not; then nothing has changed.
+Status Engine::State::enter_queue(uint32_t client, uint64_t num_waiting_tokens, uint64_t num_logprobs) {
   // Counted before `draining` is read: whoever sets that and then sees none unfinished knows that nobody is between
   // the two.
   num_unfinished.fetch_add(1);
-  const uint64_t requests = num_mailed.fetch_add(1) + 1 + num_waiting.load();
-  const uint64_t tokens = num_mailed_tokens.fetch_add(num_tokens) + num_tokens + num_waiting_tokens.load();
-  const bool is_full = requests > options.max_waiting_requests || tokens > options.max_waiting_tokens;
-  const bool is_draining = draining.load();
-  if (!is_full && !is_draining) return ok_status();
-
-  num_mailed.fetch_sub(1);
-  num_mailed_tokens.fetch_sub(num_tokens);
+  const uint64_t all_logprobs = prompt_logprobs.fetch_add(num_logprobs) + num_logprobs;
+  const auto enter = [&]() -> Status {
+    if (draining.load()) return draining_error();
+    if (num_logprobs > 0 && all_logprobs > options.max_prompt_logprobs) return too_many_logprobs_error();
+    return bounds.enter(client, num_waiting_tokens);
+  };
+  Status entered = enter();
+  if (entered.ok()) return entered;
+  prompt_logprobs.fetch_sub(num_logprobs);
   num_unfinished.fetch_sub(1);
   inbox->wake();  // an ending run() waits for it
-  if (is_draining)
-    return Error{ErrorKind::kUnavailable, "the server is shutting down and takes no new requests", {}, {}};
-  return Error{
-      ErrorKind::kOverloaded,
-      fmt::format(
-          "the queue is full: {} requests of at most {} wait, with {} prompt tokens of at most {}; try again later",
-          requests - 1, options.max_waiting_requests, tokens - num_tokens, options.max_waiting_tokens),
-      {},
-      {}};
+  return entered;
+}
+
+// The sequence has ended.
+void Engine::State::leave(const Sequence& sequence) {
+  prompt_logprobs.fetch_sub(uint64_t{sequence.scored_until} * sequence.output.num_logprobs());
+  num_unfinished.fetch_sub(1);
 }
 
 bool Engine::step() {
@@ -397,7 +475,7 @@ EngineStats Engine::stats() const {
     const std::lock_guard lock(state_->stats_mutex);
     stats = state_->stats;
   }
-  stats.num_waiting += static_cast<uint32_t>(state_->num_mailed.load());
+  stats.num_waiting = static_cast<uint32_t>(state_->bounds.num_requests()) + stats.num_sent_back;
   stats.draining = state_->draining.load();
   return stats;
 }
@@ -415,7 +493,7 @@ std::string Engine::State::describe() const {
                         sequence.table.size(), sequence.num_cached.value_or(0));
   };
   for (const Sequence& sequence : scheduler.running()) add("running", sequence);
-  for (const Sequence& sequence : scheduler.waiting()) add("waiting", sequence);
+  scheduler.waiting().for_each([&](const Sequence& sequence) { add("waiting", sequence); });
   return text;
 }
 

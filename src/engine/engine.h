@@ -11,12 +11,20 @@
 #include "base/resume_queue.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "engine/engine_stats.h"
 #include "engine/request.h"
 #include "engine/text_stream.h"
 #include "model/executor.h"
 #include "text/token_table.h"
 
 namespace slipstream {
+
+// Less than most requests cost, so that a turn is about one request, and a crowd of tiny ones gets no more of a round
+// than a lone one waits for. A longest prompt takes some hundred turns, a few instructions each.
+inline constexpr uint32_t kTurnTokens = 64;
+// How long an answer will be is not known before it is written. What a chat's answer takes, about; less where
+// max_tokens is less.
+inline constexpr uint32_t kExpectedAnswerTokens = 256;
 
 struct EngineOptions {
   uint32_t num_blocks = 0;               // of the KV pool
@@ -29,30 +37,11 @@ struct EngineOptions {
   uint64_t cache_seed = 0;  // drawn at start by who serves strangers: nobody can then make the cache's hashes collide
   uint32_t stream_interval = 1;          // text goes out at the first token, then every so many, and at the end
   std::vector<TokenId> eos_tokens = {};
-  uint32_t max_waiting_requests = 4096;  // beyond it submit() says kOverloaded
+  uint32_t num_clients = 1;              // Request::client is below it
+  uint32_t turn_tokens = kTurnTokens;    // of each client's line in turn, where several wait (WaitingQueue)
+  uint32_t max_waiting_requests = 4096;  // beyond them submit() says kOverloaded (QueueBounds)
   uint64_t max_waiting_tokens = 64u << 20;
-};
-
-// Numbers of this moment, for /health, the facts line and tests. Any thread.
-struct EngineStats {
-  uint64_t num_steps = 0;
-  uint32_t num_running = 0;
-  uint32_t num_waiting = 0;
-  uint32_t blocks_in_use = 0;            // referenced
-  uint32_t blocks_total = 0;
-  uint32_t blocks_remembered = 0;        // referenced or free
-  uint64_t num_preemptions = 0;
-  uint64_t num_ended = 0;                // answers that reached their end
-  uint64_t num_failed = 0;               // ended by a result that was not finite
-  uint64_t num_cancelled = 0;
-  uint64_t num_rows = 0;                 // tokens computed
-  uint64_t num_sampled = 0;
-  uint64_t num_cached_tokens = 0;        // prompt tokens that were not computed because the cache had them
-  uint64_t num_blocks_stored = 0;        // remembered, and forgotten, so far
-  uint64_t num_blocks_removed = 0;
-  double last_step_ms = 0;
-  uint64_t last_step_ns = 0;             // Clock time at the end of the last step
-  bool draining = false;
+  uint64_t max_prompt_logprobs = 1u << 20;  // of all requests in work: 1 + top_logprobs for each prompt token
 };
 
 class Engine {
@@ -63,7 +52,7 @@ class Engine {
 
   // Any thread. Checks that the request can ever run and takes all memory it will need; refuses in words: a prompt
   // beyond max_model_len (code context_length_exceeded), a token outside the vocabulary, kOverloaded when the queue is
-  // full, kUnavailable while draining.
+  // full (or the client's share of it) or too many prompts are to be scored, kUnavailable while draining.
   // `reader`: where the stream's reader is resumed; outlives the stream. Null for readers that only try_next().
   Result<TextStream> submit(Request request, ResumeQueue* reader);
 

@@ -166,6 +166,49 @@ TEST(Engine, a_queue_full_of_tokens_is_refused) {
   EXPECT_TRUE(house.engine->submit(ask(std::vector<TokenId>(10, 1), 1), nullptr).ok());
 }
 
+TEST(Engine, of_several_clients_one_cannot_fill_the_queue) {
+  House house({.num_clients = 2, .max_waiting_requests = 4});
+  std::vector<TextStream> crowd;
+  while (true) {
+    auto stream = house.engine->submit(ask({0}, 1), nullptr);
+    if (!stream.ok()) break;
+    crowd.push_back(std::move(*stream));
+  }
+  EXPECT_EQ(crowd.size(), 2u);
+  Request other = ask({0}, 1);
+  other.client = 1;
+  TextStream stream = house.submit(other);
+  house.run();
+  EXPECT_EQ(events(stream)[0].num_tokens, 1u);
+  EXPECT_TRUE(house.engine->submit(ask({0}, 1), nullptr).ok());
+}
+
+TEST(Engine, a_crowd_of_one_client_does_not_hold_up_anothers_request) {
+  House house({.num_clients = 2, .turn_tokens = 8});
+  std::vector<TextStream> crowd;
+  for (int i = 0; i < 100; ++i) crowd.push_back(house.submit(ask({0}, 3)));
+  Request lone = ask({5}, 3);
+  lone.client = 1;
+  TextStream stream = house.submit(lone);
+  uint32_t steps = 0;
+  for (; events(stream).empty(); ++steps) house.engine->step();
+  EXPECT_EQ(steps, 7u);  // a turn of eight tokens is two of the crowd, three steps each
+}
+
+TEST(Engine, a_request_cancelled_while_it_waits_leaves_room_in_the_queue) {
+  House house({.max_waiting_requests = 2});
+  TextStream running = house.submit(ask({0}, 9));
+  house.engine->step();
+  auto waiting = std::make_optional(house.submit(ask({0}, 2)));
+  TextStream behind = house.submit(ask({0}, 2));
+  house.engine->step();
+  EXPECT_EQ(house.refusal(ask({0}, 2)).kind, ErrorKind::kOverloaded);
+  waiting.reset();
+  house.engine->step();
+  EXPECT_EQ(house.engine->stats().num_waiting, 1u);
+  EXPECT_TRUE(house.engine->submit(ask({0}, 2), nullptr).ok());
+}
+
 TEST(Engine, in_simple_mode_one_runs_and_the_others_wait_in_turn) {
   House house;
   TextStream first = house.submit(ask({0}, 3));
@@ -368,6 +411,146 @@ TEST(Engine, numbers_count_what_happened) {
   EXPECT_EQ(stats.blocks_total, 16u);
   EXPECT_EQ(stats.blocks_remembered, 2u);
   EXPECT_EQ(stats.num_blocks_stored, 2u);
+  EXPECT_EQ(stats.num_prompt_tokens, 9u);
+  EXPECT_EQ(stats.num_queried_tokens, 9u);
+}
+
+TEST(Engine, latencies_count_from_when_a_request_was_asked_for) {
+  House house({.eos_tokens = {3}});
+  house.clock_ns = 5'000'000'000;
+  Request request = ask({0}, 9);
+  request.arrived_ns = 4'900'000'000;  // read and encoded meanwhile
+  TextStream first = house.submit(request);
+  TextStream second = house.submit(ask({6}, 2));  // waits in turn
+  house.run();
+  const EngineStats stats = house.engine->stats();  // a row takes a millisecond
+  EXPECT_EQ(stats.queue_time.count(), 2u);
+  EXPECT_NEAR(stats.queue_time.sum_s(), 0.1 + 0.003, 1e-9);
+  EXPECT_EQ(stats.time_to_first_token.count(), 2u);
+  EXPECT_NEAR(stats.time_to_first_token.sum_s(), 0.101 + 0.004, 1e-9);
+  EXPECT_EQ(stats.inter_token_latency.count(), 3u);
+  EXPECT_NEAR(stats.inter_token_latency.sum_s(), 0.003, 1e-9);
+  EXPECT_EQ(stats.whole_answer.count(), 2u);
+  EXPECT_NEAR(stats.whole_answer.sum_s(), 0.103 + 0.005, 1e-9);
+  EXPECT_EQ(stats.num_ended, 2u);
+  EXPECT_EQ(stats.num_stopped, 1u);
+  EXPECT_EQ(stats.time_to_first_token.count_in(8), 1u);  // above 0.1 s, at most 0.25 s
+}
+
+TEST(Engine, logprobs_come_from_the_raw_logits_with_their_tokens) {
+  House house;
+  Request request = ask({0}, 3);
+  request.top_logprobs = 2;
+  request.report_tokens = true;
+  request.sampling.logit_bias = {{5, 100.0f}, {1, -100.0f}};  // 1000 - 100 is still the largest
+  TextStream stream = house.submit(request);
+  house.run();
+  const TextEvent event = events(stream)[0];
+  EXPECT_EQ(event.tokens, (std::vector<TokenId>{1, 2, 3}));
+  EXPECT_EQ(event.text_begins, (std::vector<uint64_t>{0, 1, 2}));
+  ASSERT_EQ(event.logprobs.size(), 9u);
+  for (TokenId token : {1, 2, 3}) {
+    const TokenLogprob* const own = &event.logprobs[(token - 1) * 3];
+    EXPECT_EQ(own[0], (TokenLogprob{token, 0.0f}));
+    EXPECT_EQ(own[1], (TokenLogprob{token, 0.0f}));
+    EXPECT_EQ(own[2].token, 0u);
+    EXPECT_LT(own[2].logprob, -50.0f);
+  }
+}
+
+TEST(Engine, a_scored_prompt_gives_logprobs_of_its_tokens_however_it_is_cut) {
+  for (const uint32_t rows : {1u, 2u, 100u}) {
+    House house({.max_num_batched_tokens = rows});
+    Request request = ask({0, 1, 2, 5, 6, 9, 10, 11, 3, 4, 5, 6}, 2);
+    request.top_logprobs = 0;
+    request.prompt_logprobs = true;
+    TextStream other = house.submit(ask({7}, 20));
+    TextStream stream = house.submit(request);
+    house.run();
+    const TextEvent event = events(stream)[0];
+    ASSERT_EQ(event.prompt_logprobs.size(), 11u);
+    for (size_t i = 0; i < 11; ++i) {
+      const TokenLogprob found = event.prompt_logprobs[i];
+      EXPECT_EQ(found.token, request.prompt[i + 1]);
+      EXPECT_EQ(found.logprob > -1, request.prompt[i + 1] == request.prompt[i] + 1);  // what the model says
+    }
+    EXPECT_EQ(event.logprobs.size(), 2u);
+    EXPECT_EQ(event.cached_tokens, 0u);
+  }
+}
+
+TEST(Engine, with_max_tokens_0_the_prompt_alone_is_computed) {
+  House house;
+  Request request = ask({0, 1, 2, 3, 4, 5, 6, 7}, 0);
+  request.top_logprobs = 1;
+  request.prompt_logprobs = true;
+  TextStream stream = house.submit(request);
+  house.run();
+  const auto all = events(stream);
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].prompt_logprobs.size(), 14u);
+  EXPECT_EQ(all[0].num_tokens, 0u);
+  EXPECT_EQ(all[0].finish, FinishReason::kLength);
+  EXPECT_EQ(house.engine->stats().num_sampled, 0u);
+  EXPECT_TRUE(house.engine->idle());
+}
+
+TEST(Engine, before_min_tokens_no_token_that_would_end_it_is_chosen) {
+  House house({.eos_tokens = {2}});
+  Request request = ask({0}, 9);
+  request.min_tokens = 4;
+  request.stop_tokens = {3};
+  TextStream stream = house.submit(request);
+  house.run();
+  const TextEvent event = events(stream)[0];
+  // After 'b' comes 2, banned: all others have equal logits, the first is 0, and so round again.
+  EXPECT_EQ(event.text, std::string("bababa").substr(0, event.text.size()));
+  EXPECT_GE(event.num_tokens, 4u);
+  EXPECT_EQ(event.finish, FinishReason::kStop);
+  request.stop_tokens.assign(kVocab, 1);
+  EXPECT_EQ(house.refusal(request).param, "stop_token_ids");
+  request.stop_tokens = {kVocab};
+  EXPECT_EQ(house.refusal(request).param, "stop_token_ids");
+}
+
+TEST(Engine, what_penalties_and_stop_strings_keep_counts_as_waiting) {
+  House house({.max_waiting_tokens = 1000});
+  std::vector<TextStream> streams;
+  streams.push_back(house.submit(ask({0, 1, 2, 3}, 20)));
+  Request costly = ask({0, 1, 2, 3}, 20);
+  costly.sampling.presence_penalty = 1;  // 4 + 4 * 24 tokens
+  while (streams.size() < 20) {
+    Result<TextStream> stream = house.engine->submit(costly, nullptr);
+    if (!stream.ok()) break;
+    streams.push_back(std::move(*stream));
+  }
+  EXPECT_EQ(streams.size(), 1u + 9u);
+  house.run();
+  Request stopping = ask({0, 1, 2, 3}, 20);
+  stopping.stop.assign(8, std::string(100, 'x'));
+  const TextStream before = house.submit(ask({5}, 1));
+  EXPECT_EQ(house.refusal(stopping).kind, ErrorKind::kOverloaded);  // 4 + 8 * 125
+  house.run();
+  EXPECT_TRUE(house.engine->idle());
+}
+
+TEST(Engine, prompts_logprobs_in_work_are_bounded_and_given_back) {
+  House house({.max_prompt_logprobs = 20});
+  Request request = ask({0, 1, 2, 3, 4, 5, 6}, 1);
+  request.top_logprobs = 1;
+  request.prompt_logprobs = true;
+  TextStream first = house.submit(request);
+  EXPECT_EQ(house.refusal(request).kind, ErrorKind::kOverloaded);
+  house.submit(ask({0, 1, 2, 3, 4, 5, 6}, 1));  // others are not concerned
+  house.run();
+  TextStream second = house.submit(request);
+  { const TextStream leaving = std::move(second); }
+  house.run();
+  TextStream third = house.submit(request);
+  request.top_logprobs = 20;
+  const Error refusal = house.refusal(request);
+  EXPECT_EQ(refusal.kind, ErrorKind::kInvalid);
+  EXPECT_EQ(refusal.param, "logprobs");
 }
 
 }  // namespace

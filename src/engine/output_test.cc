@@ -137,5 +137,114 @@ TEST(Output, without_a_table_there_is_no_text_and_tokens_count) {
   EXPECT_EQ(output.text(), "");
 }
 
+// Logprobs of token t: itself at -t, then token t + 1.
+std::vector<TokenLogprob> scores(TokenId token) {
+  return {{token, -static_cast<float>(token)}, {token + 1, -0.5f}};
+}
+
+struct Scored {
+  std::vector<std::vector<TokenId>> tokens;  // whose logprobs each take() gave
+  std::vector<uint64_t> begins;
+  std::string text;
+};
+
+Scored score(const TokenTable& table, OutputRules rules, std::initializer_list<TokenId> tokens) {
+  rules.top_logprobs = 1;
+  Output output(&table, rules);
+  Scored scored;
+  for (const TokenId token : tokens) {
+    output.put(token, scores(token));
+    scored.tokens.emplace_back();
+    for (size_t i = 0; i < output.logprobs().size(); i += 2) {
+      scored.tokens.back().push_back(output.logprobs()[i].token);
+      EXPECT_EQ(output.logprobs()[i + 1].token, output.logprobs()[i].token + 1);
+    }
+    EXPECT_EQ(output.text_begins().size() * 2, output.logprobs().size());
+    scored.begins.insert(scored.begins.end(), output.text_begins().begin(), output.text_begins().end());
+    scored.text += output.text();
+    output.take();
+  }
+  return scored;
+}
+
+using TokenLists = std::vector<std::vector<TokenId>>;
+
+TEST(Output, logprobs_go_with_their_text) {
+  const TokenTable table = letters();
+  const Scored scored = score(table, rules({"bcd"}), {0, 1, 2, 4, 5});
+  EXPECT_EQ(scored.tokens, (TokenLists{{0}, {}, {}, {1, 2, 4}, {5}}));
+  EXPECT_EQ(scored.begins, (std::vector<uint64_t>{0, 1, 2, 3, 4}));
+}
+
+TEST(Output, half_a_character_has_logprobs_when_it_is_clear_that_no_stop_string_takes_it) {
+  const TokenTable table = letters();
+  EXPECT_EQ(score(table, rules({"\xe2\x82\xac"}), {0, 26, 27, 28}).tokens, (TokenLists{{0}, {}, {}, {}}));
+  EXPECT_EQ(score(table, rules({}), {0, 26, 27, 28}).tokens, (TokenLists{{0}, {}, {}, {26, 27, 28}}));
+  EXPECT_EQ(score(table, rules({}, 3), {0, 26, 27}).tokens, (TokenLists{{0}, {}, {26, 27}}));
+}
+
+TEST(Output, what_a_stop_string_takes_away_has_no_logprobs_nor_has_the_end_of_a_turn) {
+  const TokenTable table = letters();
+  EXPECT_EQ(score(table, rules({"bcd"}), {0, 1, 2, 3}).tokens, (TokenLists{{0}, {}, {}, {}}));
+  EXPECT_EQ(score(table, rules({"bcd"}), {0, 1, 29}).tokens, (TokenLists{{0}, {}, {1}}));
+  OutputRules including = rules({"bcd"});
+  including.include_stop = true;
+  EXPECT_EQ(score(table, including, {0, 1, 2, 3}).tokens, (TokenLists{{0}, {}, {}, {1, 2, 3}}));
+}
+
+TEST(Output, tokens_are_reported_once_each_also_while_their_text_is_held) {
+  const TokenTable table = letters();
+  OutputRules reporting = rules({"bcd"});
+  reporting.report_tokens = true;
+  Output output(&table, reporting);
+  for (const TokenId token : {0u, 1u, 2u, 3u}) {
+    output.put(token);
+    EXPECT_EQ(std::vector(output.tokens().begin(), output.tokens().end()), std::vector<TokenId>{token});
+    output.take();
+  }
+}
+
+TEST(Output, a_stop_token_ends_it_also_where_the_turns_end_is_ignored) {
+  const TokenTable table = letters();
+  OutputRules stopping = rules({});
+  stopping.eos_tokens = {};
+  stopping.stop_tokens = {7, 2};
+  Told told = tell(table, stopping, {0, 1, 2});
+  EXPECT_EQ(told.joined(), "ab");
+  EXPECT_EQ(told.finish, FinishReason::kStop);
+  stopping.include_stop = true;
+  told = tell(table, stopping, {0, 1, 2});
+  EXPECT_EQ(told.joined(), "abc");
+  EXPECT_EQ(told.finish, FinishReason::kStop);
+}
+
+TEST(Output, with_include_stop_the_stop_string_belongs_to_the_text_and_nothing_behind_it) {
+  TokenTable table = letter_table(3);
+  table.bytes = "abcd";  // token 0 is "ab", 1 "c", 2 "d"
+  table.begins = {0, 2, 3, 4};
+  OutputRules including = rules({"bc"});
+  including.include_stop = true;
+  const Told told = tell(table, including, {2, 0, 1});
+  EXPECT_EQ(told.joined(), "dabc");
+  EXPECT_EQ(told.finish, FinishReason::kStop);
+  including.stop = {"a"};
+  EXPECT_EQ(tell(table, including, {2, 0}).joined(), "da");
+}
+
+TEST(Output, before_min_tokens_no_stop_string_counts_and_nothing_may_end_it) {
+  const TokenTable table = letters();
+  OutputRules patient = rules({"b"});
+  patient.min_tokens = 3;
+  const Told told = tell(table, patient, {0, 1, 1, 0, 1});
+  EXPECT_EQ(told.deltas, (std::vector<std::string>{"a", "b", "b", "a", ""}));
+  EXPECT_EQ(told.finish, FinishReason::kStop);
+  Output output(&table, patient);
+  for (const TokenId token : {0, 0, 0}) {
+    EXPECT_FALSE(output.may_end());
+    output.put(token);
+  }
+  EXPECT_TRUE(output.may_end());
+}
+
 }  // namespace
 }  // namespace slipstream

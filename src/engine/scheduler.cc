@@ -12,7 +12,8 @@ Scheduler::Scheduler(const SchedulerOptions& options, KvLedger& ledger)
       ledger_(ledger),
       plan_({.max_rows = options.max_rows,
              .max_slices = options.max_num_seqs,
-             .max_blocks_per_slice = ledger.blocks_for(options.max_model_len)}) {
+             .max_blocks_per_slice = ledger.blocks_for(options.max_model_len)}),
+      waiting_(options.queue) {
   CHECK(options.max_num_seqs >= 1 && options.max_rows >= 1, "{} sequences, {} rows", options.max_num_seqs,
         options.max_rows);
   CHECK(ledger.blocks_for(options.max_model_len) <= ledger.num_blocks(), "{} blocks of {} tokens cannot hold {}",
@@ -20,10 +21,8 @@ Scheduler::Scheduler(const SchedulerOptions& options, KvLedger& ledger)
 }
 
 void Scheduler::add(SequenceList& one) {
-  one.front().place = one.begin();
   one.front().number = num_added_++;
-  num_waiting_tokens_ += one.front().num_tokens();
-  waiting_.splice(waiting_.end(), one);
+  waiting_.add(one);
 }
 
 void Scheduler::cancel(Sequence& sequence) {
@@ -32,19 +31,19 @@ void Scheduler::cancel(Sequence& sequence) {
     ledger_.release(sequence.table);
     running_.erase(sequence.place);
   } else {
-    num_waiting_tokens_ -= sequence.num_tokens();
-    waiting_.erase(sequence.place);
+    waiting_.remove(sequence);
   }
 }
 
 const StepPlan& Scheduler::plan(uint32_t max_rows) {
   CHECK(max_rows >= 1 && max_rows <= options_.max_rows, "{} rows of at most {}", max_rows, options_.max_rows);
   plan_.clear();
+  num_scored_rows_ = 0;
   for (Sequence& sequence : running_) {  // preempting shortens it at its end only
     if (plan_.num_rows() == max_rows) break;
     continue_one(sequence, max_rows - plan_.num_rows());
   }
-  while (plan_.num_rows() < max_rows && admit_one(max_rows - plan_.num_rows())) {}
+  while (plan_.num_rows() < max_rows && !newest_is_cut() && admit_one(max_rows - plan_.num_rows())) {}
   return plan_;
 }
 
@@ -55,30 +54,50 @@ void Scheduler::continue_one(Sequence& sequence, uint32_t max_rows) {
     if (&running_.back() == &sequence) return;
     preempt_newest();
   }
-  const uint32_t num_rows = std::min({max_rows, sequence.pending(), rows_that_fit(sequence)});
+  uint32_t num_rows = std::min({max_rows, sequence.pending(), rows_that_fit(sequence)});
+  const uint32_t first_scored = std::max(sequence.num_computed, sequence.num_scored);
+  const uint32_t end_scored = std::min(sequence.num_computed + num_rows, sequence.scored_until);
+  uint32_t num_logits = 0;
+  if (first_scored < end_scored) {
+    num_logits = std::min(end_scored - first_scored, options_.max_scored_rows - num_scored_rows_);
+    if (num_logits < end_scored - first_scored) num_rows = first_scored + num_logits - sequence.num_computed;
+    if (num_rows == 0) return;
+    num_scored_rows_ += num_logits;
+  }
   const bool grown = ledger_.grow(sequence.table, sequence.num_computed + num_rows);
   CHECK(grown, "{} rows did not fit in {} free blocks", num_rows, ledger_.num_free());
-  plan_.add(sequence, num_rows);
+  if (num_rows == sequence.pending()) ++num_logits;  // it samples
+  plan_.add(sequence, num_rows, num_logits);
 }
 
-// Admits the longest waiting sequence if all its tokens fit. What the running ones will take for theirs need not be
-// set aside: only the newest can have more than one, and as long as it has, it leaves no row for anyone else.
+// Whoever stops short of its end must stay the newest: only the newest has more than one token to compute.
+bool Scheduler::newest_is_cut() const {
+  if (running_.empty()) return false;
+  const bool is_planned = !plan_.empty() && plan_.slices().back().sequence == &running_.back();
+  return (is_planned ? plan_.slices().back().num_rows : 0) < running_.back().pending();
+}
+
+// Admits the sequence whose turn it is if all its tokens fit; nobody overtakes it if they do not. What the running ones
+// will take for theirs need not be set aside: only the newest can have more than one, and as long as it has, it leaves
+// no row for anyone else.
 bool Scheduler::admit_one(uint32_t max_rows) {
   if (waiting_.empty() || running_.size() >= options_.max_num_seqs) return false;
-  Sequence& sequence = waiting_.front();
-  const uint32_t num_cached = ledger_.match(sequence.tokens, sequence.extra, sequence.table);
+  Sequence& sequence = *waiting_.next();
+  const bool is_scored = sequence.num_scored < sequence.scored_until;
+  const uint32_t num_cached = is_scored ? 0 : ledger_.match(sequence.tokens, sequence.extra, sequence.table);
   const uint32_t num_needed = ledger_.blocks_for(sequence.num_tokens()) - static_cast<uint32_t>(sequence.table.size());
   if (!running_.empty() && num_needed > ledger_.num_free()) {
     ledger_.release(sequence.table);
     return false;
   }
+  waiting_.take_next(running_);
   sequence.num_computed = num_cached;
   if (!sequence.num_cached) {
     sequence.num_cached = num_cached;
+    sequence.age = num_admitted_++;
+    if (!is_scored) num_queried_tokens_ += sequence.num_tokens();
     num_cached_tokens_ += num_cached;
   }
-  num_waiting_tokens_ -= sequence.num_tokens();
-  running_.splice(running_.end(), waiting_, sequence.place);
   continue_one(sequence, max_rows);
   return true;
 }
@@ -88,14 +107,13 @@ uint32_t Scheduler::rows_that_fit(const Sequence& sequence) const {
   return static_cast<uint32_t>(std::min<uint64_t>(slots - sequence.num_computed, std::numeric_limits<uint32_t>::max()));
 }
 
-// The newest goes back to the front of the queue. It keeps its tokens; what of them was in full blocks is remembered,
-// so that coming back is mostly a hit.
+// The newest goes back to wait, before everyone else there. It keeps its tokens; what of them was in full blocks is
+// remembered, so that coming back is mostly a hit.
 void Scheduler::preempt_newest() {
   Sequence& sequence = running_.back();
   ledger_.release(sequence.table);
   sequence.num_computed = 0;
-  num_waiting_tokens_ += sequence.num_tokens();
-  waiting_.splice(waiting_.begin(), running_, sequence.place);
+  waiting_.send_back(running_, sequence);
   ++num_preemptions_;
 }
 
@@ -109,6 +127,7 @@ void Scheduler::commit(const StepPlan& plan, std::span<const Sample> samples) {
       continue;
     }
     sequence.num_computed += plan.slices()[index].num_rows;
+    sequence.num_scored = std::max(sequence.num_scored, std::min(sequence.num_computed, sequence.scored_until));
     ledger_.remember(std::span(sequence.tokens).first(sequence.num_computed), sequence.extra, sequence.table);
     if (sample.token) {
       sequence.tokens.push_back(*sample.token);
@@ -125,7 +144,7 @@ void Scheduler::end(Sequence& sequence) {
 
 Sequence* Scheduler::any() {
   if (!running_.empty()) return &running_.front();
-  return waiting_.empty() ? nullptr : &waiting_.front();
+  return waiting_.next();
 }
 
 std::string Scheduler::check() const {
@@ -137,22 +156,27 @@ std::string Scheduler::check() const {
     }
     holders.push_back({sequence.table, std::span(sequence.tokens).first(sequence.num_computed), sequence.extra});
   }
-  uint64_t num_waiting_tokens = 0;
-  for (const Sequence& sequence : waiting_) {
-    if (!sequence.table.empty()) return fmt::format("waiting sequence {} holds blocks", sequence.number);
-    if (sequence.num_computed != 0) return fmt::format("waiting sequence {} has computed tokens", sequence.number);
-    num_waiting_tokens += sequence.num_tokens();
-  }
-  if (num_waiting_tokens != num_waiting_tokens_) {
-    return fmt::format("{} waiting tokens, counted as {}", num_waiting_tokens, num_waiting_tokens_);
-  }
-  uint64_t next = 0;
-  for (const SequenceList* list : {&running_, &waiting_}) {
-    for (const Sequence& sequence : *list) {
-      if (sequence.number < next) return fmt::format("sequence {} stands behind a newer one", sequence.number);
-      next = sequence.number + 1;
+  std::string wrong;
+  uint64_t next_age = 0;  // of those that were admitted: running, then sent back
+  bool sees_lines = false;
+  const auto look = [&](const Sequence& sequence) {
+    if (!sequence.num_cached) {
+      sees_lines = true;
+      return;
     }
-  }
+    if (sequence.age < next_age || sees_lines) {
+      wrong = fmt::format("sequence {} stands behind a newer one", sequence.number);
+    }
+    next_age = sequence.age + 1;
+  };
+  for (const Sequence& sequence : running_) look(sequence);
+  waiting_.for_each([&](const Sequence& sequence) {
+    if (!sequence.table.empty()) wrong = fmt::format("waiting sequence {} holds blocks", sequence.number);
+    if (sequence.num_computed != 0) wrong = fmt::format("waiting sequence {} has computed tokens", sequence.number);
+    look(sequence);
+  });
+  if (wrong.empty()) wrong = waiting_.check();
+  if (!wrong.empty()) return wrong;
   if (running_.size() > options_.max_num_seqs) return fmt::format("{} sequences run together", running_.size());
   return ledger_.check(holders);
 }

@@ -1,12 +1,16 @@
 // Holds all sequences and decides each step: plan() reserves blocks, commit() records what was computed; nothing else
 // does either.
 //
-// Order is age. running_ is oldest first, waiting_ too, and everyone running is older than everyone waiting. A step
-// goes through running_ from the oldest on; who lacks a block sends the *newest* back to wait, at the front of
-// waiting_. So a victim was never planned in this step, and the oldest always goes on: each step takes it at least one
-// token nearer to its end, and every sequence becomes the oldest. That is why the engine cannot get stuck. And whoever
-// writes an answer is older than the prompt that is being computed in chunks, so a long prompt gets the rows that the
-// answers leave.
+// Order is age, and age counts from the first admission. running_ is oldest first; those that were sent back to wait
+// are newer than everyone running and stand, oldest first, before everyone who was never admitted (WaitingQueue). Who
+// of the latter is admitted next is a question of turns between clients, not of age. A step goes through running_ from
+// the oldest on; who lacks a block sends the *newest* back to wait. So a victim was never planned in this step, and the
+// oldest always goes on: each step takes it at least one token nearer to its end. Every sequence that was admitted
+// becomes the oldest, and every one that waits is admitted after finitely many others. That is why the engine cannot
+// get stuck. And whoever writes an answer is older than the prompt that is being computed in chunks, so a long prompt
+// gets the rows that the answers leave. A prompt whose own tokens are scored is cut to the logits there is room for,
+// finds nothing in the cache (a row that is not computed has no logits), and lets nobody in behind it until it is
+// through.
 //
 // Engine thread. Allocates nothing after construction.
 #pragma once
@@ -18,20 +22,23 @@
 #include "cache/kv_ledger.h"
 #include "engine/sequence.h"
 #include "engine/step_plan.h"
+#include "engine/waiting_queue.h"
 
 namespace slipstream {
 
 struct SchedulerOptions {
   uint32_t max_num_seqs = 1;   // run together; >= 1
   uint32_t max_rows = 1;       // of one step
+  uint32_t max_scored_rows = 1;  // of one step, whose logits score a prompt; >= 1 where there are such prompts
   uint32_t max_model_len = 1;  // a sequence is never longer; the ledger's blocks hold that
+  WaitingQueueOptions queue = {};
 };
 
 class Scheduler {
  public:
   Scheduler(const SchedulerOptions& options, KvLedger& ledger);  // ledger outlives it
 
-  // One sequence, to the end of the queue.
+  // One sequence, to the end of its client's line.
   void add(SequenceList& one);
   // Takes the sequence out, wherever it is, and gives its blocks back.
   void cancel(Sequence& sequence);
@@ -48,10 +55,11 @@ class Scheduler {
   Sequence* any();
 
   const SequenceList& running() const { return running_; }
-  const SequenceList& waiting() const { return waiting_; }
-  uint64_t num_waiting_tokens() const { return num_waiting_tokens_; }
+  const WaitingQueue& waiting() const { return waiting_; }
   uint64_t num_preemptions() const { return num_preemptions_; }
-  uint64_t num_cached_tokens() const { return num_cached_tokens_; }  // of prompts, found when they were first admitted
+  // Of prompts, when they were first admitted: tokens that were looked for in the cache, and those that were found.
+  uint64_t num_queried_tokens() const { return num_queried_tokens_; }
+  uint64_t num_cached_tokens() const { return num_cached_tokens_; }
 
   // Between commit() and plan(): the first invariant that does not hold, its ledger's included; empty when all do. For
   // tests.
@@ -59,6 +67,7 @@ class Scheduler {
 
  private:
   void continue_one(Sequence& sequence, uint32_t max_rows);
+  bool newest_is_cut() const;
   bool admit_one(uint32_t max_rows);
   uint32_t rows_that_fit(const Sequence& sequence) const;
   void preempt_newest();
@@ -68,12 +77,14 @@ class Scheduler {
   KvLedger& ledger_;
   StepPlan plan_;
   SequenceList running_;
-  SequenceList waiting_;
+  WaitingQueue waiting_;
   SequenceList ended_;
-  uint64_t num_waiting_tokens_ = 0;
+  uint32_t num_scored_rows_ = 0;  // of the plan
   uint64_t num_preemptions_ = 0;
+  uint64_t num_queried_tokens_ = 0;
   uint64_t num_cached_tokens_ = 0;
   uint64_t num_added_ = 0;
+  uint64_t num_admitted_ = 0;
 };
 
 }  // namespace slipstream

@@ -13,13 +13,14 @@ struct Room {
         scheduler(options, ledger) {}
 
   // A sequence of `first`, `first` + 1, ... num_prompt_tokens of them, with room for as many again.
-  Sequence& add(TokenId first, uint32_t num_prompt_tokens) {
+  Sequence& add(TokenId first, uint32_t num_prompt_tokens, uint32_t client = 0) {
     SequenceList one;
     OutputRules rules;
     rules.max_tokens = num_prompt_tokens;
     Sequence& sequence = one.emplace_back(Output(nullptr, rules), std::make_shared<StreamState>());
     for (uint32_t i = 0; i < num_prompt_tokens; ++i) sequence.tokens.push_back(first + i);
     sequence.num_prompt_tokens = num_prompt_tokens;
+    sequence.client = client;
     scheduler.add(one);
     return sequence;
   }
@@ -62,7 +63,7 @@ TEST(Scheduler, a_long_prompt_is_cut_into_chunks_and_samples_once_at_its_end) {
     EXPECT_EQ(sequence.num_tokens(), 20u);
     const StepPlan& plan = room.step(8);
     EXPECT_EQ(plan.num_rows(), rows);
-    EXPECT_EQ(plan.input().slices[0].wants_logits, rows == 4u);
+    EXPECT_EQ(plan.input().slices[0].num_logits, rows == 4u ? 1u : 0u);
   }
   EXPECT_EQ(sequence.num_tokens(), 21u);
   EXPECT_EQ(sequence.pending(), 1u);
@@ -135,7 +136,7 @@ TEST(Scheduler, the_newest_goes_back_to_wait_when_blocks_run_out_and_keeps_its_t
   room.step(100);
   EXPECT_EQ(room.rows, (Rows{1}));
   EXPECT_EQ(room.scheduler.num_preemptions(), 1u);
-  EXPECT_EQ(&room.scheduler.waiting().front(), &newest);
+  EXPECT_EQ(room.scheduler.waiting().num_sent_back(), 1u);
   EXPECT_EQ(newest.num_tokens(), 9u);
   EXPECT_EQ(newest.num_computed, 0u);
   EXPECT_TRUE(newest.table.empty());
@@ -231,21 +232,80 @@ TEST(Scheduler, a_cancelled_sequence_leaves_no_trace_wherever_it_was) {
   EXPECT_EQ(room.ledger.num_free(), 10u);
   room.scheduler.cancel(waiting);
   EXPECT_EQ(room.scheduler.check(), "");
-  EXPECT_EQ(room.scheduler.num_waiting_tokens(), 0u);
+  EXPECT_EQ(room.scheduler.waiting().num_tokens(), 0u);
   EXPECT_TRUE(room.scheduler.plan(100).empty());
+}
+
+TEST(Scheduler, a_lone_request_comes_between_those_of_a_crowd_and_is_then_older_than_who_came_before_it) {
+  SchedulerOptions two_clients = options(2);
+  two_clients.max_model_len = 16;
+  two_clients.queue = {.num_clients = 2, .quantum_tokens = 7};
+  Room room(4, two_clients);
+  for (TokenId first = 100; first < 1000; first += 100) room.add(first, 7);
+  const Sequence& lone = room.add(5000, 7, 1);
+  room.step(100);
+  EXPECT_EQ(room.scheduler.running().size(), 2u);
+  EXPECT_EQ(&room.scheduler.running().back(), &lone);
+  while (room.scheduler.num_preemptions() == 0) room.step(100);
+  EXPECT_EQ(lone.num_computed, 0u);  // the newest of those that run went back to wait
+  while (lone.num_computed == 0) {   // and comes before the crowd, though others of it arrived before
+    room.scheduler.cancel(*room.scheduler.any());
+    room.step(100);
+  }
+  EXPECT_EQ(&room.scheduler.running().front(), &lone);
 }
 
 TEST(Scheduler, waiting_tokens_are_those_of_the_queue) {
   Room room(40, options(1));
   room.add(1, 9);
   room.add(100, 11);
-  EXPECT_EQ(room.scheduler.num_waiting_tokens(), 20u);
+  EXPECT_EQ(room.scheduler.waiting().num_tokens(), 20u);
   room.step(100);
-  EXPECT_EQ(room.scheduler.num_waiting_tokens(), 11u);
+  EXPECT_EQ(room.scheduler.waiting().num_tokens(), 11u);
 }
 
 TEST(SchedulerDeathTest, a_pool_that_cannot_hold_the_longest_sequence_is_a_bug) {
   EXPECT_DEATH(Room(9, options(1)), "cannot hold");
+}
+
+TEST(Scheduler, a_scored_prompt_is_cut_to_the_logits_there_is_room_for_and_lets_nobody_in_behind_it) {
+  SchedulerOptions few = options(3);
+  few.max_scored_rows = 3;
+  Room room(20, few);
+  const Sequence& older = room.add(100, 4);
+  room.step(100);
+  Sequence& scored = room.add(1, 9);
+  scored.scored_until = 8;
+  room.add(200, 4);
+  for (const uint32_t rows : {3u, 3u}) {
+    const StepPlan& plan = room.step(100);
+    EXPECT_EQ(room.rows, (Rows{1, rows}));
+    EXPECT_EQ(plan.input().slices[1].num_logits, rows);
+  }
+  EXPECT_EQ(scored.num_scored, 6u);
+  const StepPlan& plan = room.step(100);
+  EXPECT_EQ(room.rows, (Rows{1, 3, 4}));  // two are scored, the last one samples; then the next may come in
+  EXPECT_EQ(plan.input().slices[1].num_logits, 3u);
+  EXPECT_EQ(plan.input().slices[2].num_logits, 1u);
+  EXPECT_EQ(scored.num_scored, 8u);
+  EXPECT_GT(older.num_tokens(), 4u);
+}
+
+TEST(Scheduler, a_scored_prompt_finds_nothing_in_the_cache_and_an_equal_one_that_is_not_finds_it) {
+  SchedulerOptions many = options(3);
+  many.max_scored_rows = 100;
+  Room room(20, many);
+  room.add(1, 9);
+  room.step(100);
+  Sequence& scored = room.add(1, 9);
+  scored.scored_until = 8;
+  room.step(100);
+  EXPECT_EQ(scored.num_cached, 0u);
+  const Sequence& equal = room.add(1, 9);
+  room.step(100);
+  EXPECT_EQ(equal.num_cached, 8u);
+  EXPECT_EQ(room.scheduler.num_queried_tokens(), 18u);  // the first and the last: what is scored is not looked for
+  EXPECT_EQ(room.scheduler.num_cached_tokens(), 8u);
 }
 
 }  // namespace

@@ -35,20 +35,29 @@ struct Sequence {
   SamplingParams sampling;
   uint32_t choice = 0;
   uint32_t num_prompt_tokens = 0;
+  uint32_t client = 0;                  // whose request it is
+  uint32_t num_expected_tokens = 0;     // of its answer: what it costs in the queue, beside its tokens
+  uint64_t arrived_ns = 0;              // Clock time at which it was asked for
   ExtraKey extra = 0;                   // what else its blocks depend on
+  uint32_t scored_until = 0;            // of the prompt: rows before it give logprobs of the token that follows
   std::shared_ptr<StreamState> stream;
 
   // Engine thread; changed by the Scheduler alone.
   uint64_t number = 0;                  // in order of arrival
+  uint64_t age = 0;                     // in order of first admission
   std::vector<TokenId> tokens;          // prompt, then what was sampled; capacity for the longest it can become
   BlockTable table;                     // the same
   uint32_t num_computed = 0;
+  uint32_t num_scored = 0;              // rows that have given theirs; at most scored_until
   TokenCounts counts;                   // of `tokens`; without room where no penalty asks
-  std::optional<uint32_t> num_cached;   // prompt tokens found in the cache when it was first admitted
+  std::optional<uint32_t> num_cached;   // prompt tokens found in the cache when it was first admitted; null before
   SequenceList::iterator place;         // itself, in the list it is in
 
   // Engine thread; changed by judging and publishing.
   Output output;
+  uint64_t last_token_ns = 0;           // Clock time of the last step that sampled one
+  uint64_t num_waiting_tokens = 0;      // as QueueBounds counts it until it is admitted; 0 from then on
+  std::vector<TokenLogprob> prompt_logprobs;  // not yet given; capacity for all
 
   uint32_t num_tokens() const { return static_cast<uint32_t>(tokens.size()); }
   uint32_t pending() const { return num_tokens() - num_computed; }

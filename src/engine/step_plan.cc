@@ -18,7 +18,7 @@ void StepPlan::clear() {
   block_tables_.clear();
 }
 
-void StepPlan::add(Sequence& sequence, uint32_t num_rows) {
+void StepPlan::add(Sequence& sequence, uint32_t num_rows, uint32_t num_logits) {
   CHECK(num_rows >= 1 && num_rows <= sequence.pending(), "{} rows of {} pending", num_rows, sequence.pending());
   const uint32_t end = sequence.num_computed + num_rows;
   step_slices_.push_back({.first_row = static_cast<uint32_t>(tokens_.size()),
@@ -26,8 +26,8 @@ void StepPlan::add(Sequence& sequence, uint32_t num_rows) {
                           .first_position = sequence.num_computed,
                           .first_block = static_cast<uint32_t>(block_tables_.size()),
                           .num_blocks = static_cast<uint32_t>(sequence.table.size()),
-                          .wants_logits = end == sequence.num_tokens()});
-  slices_.push_back({&sequence, num_rows});
+                          .num_logits = num_logits});
+  slices_.push_back({&sequence, num_rows, num_logits});
   tokens_.insert(tokens_.end(), sequence.tokens.begin() + sequence.num_computed, sequence.tokens.begin() + end);
   block_tables_.insert(block_tables_.end(), sequence.table.begin(), sequence.table.end());
 }

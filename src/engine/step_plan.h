@@ -15,7 +15,8 @@ namespace slipstream {
 
 struct PlannedSlice {
   Sequence* sequence = nullptr;
-  uint32_t num_rows = 0;  // its next pending tokens; their blocks are in its table
+  uint32_t num_rows = 0;    // its next pending tokens; their blocks are in its table
+  uint32_t num_logits = 0;  // of the last so many rows
 };
 
 // What came of a slice.
@@ -36,8 +37,8 @@ class StepPlan {
   explicit StepPlan(const StepLimits& limits);
 
   void clear();
-  // The next num_rows pending tokens of a sequence whose table holds them.
-  void add(Sequence& sequence, uint32_t num_rows);
+  // The next num_rows pending tokens of a sequence whose table holds them, and logits of the last num_logits.
+  void add(Sequence& sequence, uint32_t num_rows, uint32_t num_logits);
 
   bool empty() const { return slices_.empty(); }
   uint32_t num_rows() const { return static_cast<uint32_t>(tokens_.size()); }

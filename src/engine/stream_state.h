@@ -5,7 +5,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/mailbox.h"
 #include "base/resume_queue.h"
@@ -15,8 +17,12 @@ namespace slipstream {
 
 struct Mail;
 struct Sequence;
+class Output;
 
 struct StreamState {
+  // Takes memory for what this output gives at a time. Before anything else.
+  void reserve(const Output& output);
+
   // Constant after submit.
   ResumeQueue* queue = nullptr;  // of the reader's thread; null: it only calls try_next()
 
@@ -39,6 +45,10 @@ struct StreamState {
 // state.queue.
 struct EventPart {
   std::string_view text;
+  std::span<const TokenId> tokens;
+  std::span<const TokenLogprob> logprobs;
+  std::span<const uint64_t> text_begins;
+  std::vector<TokenLogprob>* prompt_logprobs = nullptr;  // taken over, not copied
   uint32_t num_tokens = 0;
   uint32_t cached_tokens = 0;
   std::optional<FinishReason> finish;

@@ -3,15 +3,31 @@
 #include <utility>
 
 #include "engine/mail.h"
+#include "engine/output.h"
 
 namespace slipstream {
 
+void StreamState::reserve(const Output& output) {
+  gathered.text.reserve(output.text_capacity());
+  gathered.tokens.reserve(output.token_capacity());
+  gathered.text_begins.reserve(output.logprob_capacity());
+  gathered.logprobs.reserve(output.logprob_capacity() * output.num_logprobs());
+}
+
 std::coroutine_handle<> add_event(StreamState& state, const EventPart& part) {
   const std::lock_guard lock(state.mutex);
-  state.gathered.text.append(part.text);
-  state.gathered.num_tokens += part.num_tokens;
-  state.gathered.cached_tokens = part.cached_tokens;
-  state.gathered.finish = part.finish;
+  TextEvent& gathered = state.gathered;
+  gathered.text.append(part.text);
+  gathered.tokens.insert(gathered.tokens.end(), part.tokens.begin(), part.tokens.end());
+  gathered.logprobs.insert(gathered.logprobs.end(), part.logprobs.begin(), part.logprobs.end());
+  gathered.text_begins.insert(gathered.text_begins.end(), part.text_begins.begin(), part.text_begins.end());
+  if (part.prompt_logprobs != nullptr && !part.prompt_logprobs->empty()) {
+    gathered.prompt_logprobs = std::move(*part.prompt_logprobs);
+    part.prompt_logprobs->clear();
+  }
+  gathered.num_tokens += part.num_tokens;
+  gathered.cached_tokens = part.cached_tokens;
+  gathered.finish = part.finish;
   state.has_event = true;
   return std::exchange(state.reader, nullptr);
 }
@@ -49,9 +65,15 @@ std::optional<TextEvent> TextStream::try_next() {
   StreamState& state = *state_;
   const std::lock_guard lock(state.mutex);
   if (!state.has_event) return std::nullopt;
-  // A copy, so that the engine's text keeps its memory.
+  // A copy, so that the engine's text keeps its memory. What comes once is moved.
+  std::vector<TokenLogprob> prompt_logprobs = std::move(state.gathered.prompt_logprobs);
+  state.gathered.prompt_logprobs.clear();
   TextEvent event = state.gathered;
+  event.prompt_logprobs = std::move(prompt_logprobs);
   state.gathered.text.clear();
+  state.gathered.tokens.clear();
+  state.gathered.logprobs.clear();
+  state.gathered.text_begins.clear();
   state.gathered.num_tokens = 0;
   state.has_event = false;
   state.ended = event.finish.has_value();

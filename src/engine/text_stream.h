@@ -10,8 +10,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "base/ids.h"
 #include "base/result.h"
+#include "sample/logprobs.h"
 
 namespace slipstream {
 
@@ -21,8 +24,15 @@ enum class FinishReason : uint8_t { kStop, kLength, kError };
 struct TextEvent {
   std::string text;                    // whole UTF-8 characters; may be empty
   uint32_t num_tokens = 0;             // tokens sampled since the last event (the end-of-turn token counts)
-  std::optional<FinishReason> finish;  // set in the last event
-  std::optional<Error> error;          // with kError
+  std::vector<TokenId> tokens = {};    // these, where the request wants them; also those whose text is held back
+  // Where the request wants them: of each token whose text is certain now its own logprob, then the likeliest ones, so
+  // 1 + top_logprobs for each; and at which byte of the answer's text it begins. The token that ends a turn and those
+  // that a stop string took away have none.
+  std::vector<TokenLogprob> logprobs = {};
+  std::vector<uint64_t> text_begins = {};
+  std::vector<TokenLogprob> prompt_logprobs = {};  // in the first event: of the prompt's tokens but the first
+  std::optional<FinishReason> finish = {};  // set in the last event
+  std::optional<Error> error = {};     // with kError
   uint32_t cached_tokens = 0;          // of the prompt, taken from the cache; known from the first event on
 };
 

@@ -86,6 +86,14 @@ void Socket::close() {
 
 // ---- Listener ----
 
+uint64_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;  // what systems begin with
+  if (limit.rlim_cur == limit.rlim_max) return limit.rlim_cur;
+  const rlimit raised{limit.rlim_max, limit.rlim_max};
+  return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? limit.rlim_max : limit.rlim_cur;
+}
+
 struct Listener::Impl {
   explicit Impl(asio::io_context& context) : acceptor(context) {}
   tcp::acceptor acceptor;
@@ -96,20 +104,7 @@ Listener::~Listener() = default;
 Listener::Listener(Listener&&) noexcept = default;
 Listener& Listener::operator=(Listener&&) noexcept = default;
 
-namespace {
-
-// A socket a connection: as many descriptors as the system lets us have.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);  // refused: the old limit stays, accept() copes
-}
-
-}  // namespace
-
 Result<Listener> Listener::listen(EventLoop& loop, const std::string& host, uint16_t port, uint32_t send_buffer_bytes) {
-  raise_descriptor_limit();
   error_code error;
   tcp::resolver resolver(loop.impl().context);
   const auto found = resolver.resolve(host, std::to_string(port), tcp::resolver::passive, error);

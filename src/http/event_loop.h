@@ -83,6 +83,9 @@ class Socket {
   std::unique_ptr<Impl> impl_;
 };
 
+// A socket is a descriptor: lets this process have as many as the system allows it. Returns how many.
+uint64_t raise_descriptor_limit();
+
 class Listener {
  public:
   // port 0: any free one. send_buffer_bytes: what the kernel holds for a slow reader of a connection. Error: the name

@@ -28,8 +28,12 @@ void HttpExchange::drop_body() {
   connection_.drop_body_bytes();
 }
 
+void HttpExchange::add_header(HttpHeader header) { headers_.push_back(std::move(header)); }
+
 Task<void> HttpExchange::respond(HttpResponse response) {
   CHECK(!answered_, "one answer for a request");
+  status_ = response.status;
+  response.headers.insert(response.headers.end(), headers_.begin(), headers_.end());
   std::string bytes = write_response(response, connection_.keeps_alive(), unix_time_s());
   // The answer to HEAD tells the body's length and has none.
   if (request_.method == "HEAD") bytes.resize(bytes.size() - response.body.size());
@@ -41,6 +45,8 @@ void HttpExchange::begin_events() {
   HttpResponse response;
   response.content_type = "text/event-stream";
   response.headers.push_back({"Cache-Control", "no-cache"});
+  response.headers.insert(response.headers.end(), headers_.begin(), headers_.end());
+  status_ = response.status;
   unsent_ += write_stream_head(response, connection_.chunked(), connection_.keeps_alive(), unix_time_s());
 }
 

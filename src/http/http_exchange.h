@@ -33,7 +33,9 @@ class HttpExchange {
 
   Task<void> respond(HttpResponse response);
 
-  // 200 and text/event-stream. Further headers: none yet.
+  // Goes with the answer, whole or as events; before it begins. The value has no line break.
+  void add_header(HttpHeader header);
+  // 200 and text/event-stream.
   void begin_events();
   // "data: <data>", to go out with the next flush(). data has no line break (JSON written on one line).
   void put_event(std::string_view data);
@@ -46,10 +48,14 @@ class HttpExchange {
   void when_gone(std::function<void()> notice);
 
   bool answered() const { return answered_; }
+  // Of the answer that was begun; 0: none was.
+  int status() const { return status_; }
 
  private:
   Connection& connection_;
   HttpRequest request_;
+  std::vector<HttpHeader> headers_;  // of the answer, beside its own
+  int status_ = 0;
   std::string unsent_;          // framed, not yet given to the socket
   bool writing_ = false;        // a flush() is under way
   bool answered_ = false;       // the answer has ended

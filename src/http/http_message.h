@@ -14,6 +14,9 @@ struct HttpHeader {
   std::string value;
 };
 
+// The first header of that name, in any case of letters; empty when there is none.
+std::string_view find_header(const std::vector<HttpHeader>& headers, std::string_view name);
+
 struct HttpRequest {
   std::string method;                // as sent: "POST"
   std::string path;                  // percent-decoded, without the query
@@ -23,8 +26,7 @@ struct HttpRequest {
   bool keep_alive = true;            // the client wants the connection kept
   bool http11 = true;
 
-  // The first header of that name, in any case of letters; empty when there is none.
-  std::string_view header(std::string_view name) const;
+  std::string_view header(std::string_view name) const { return find_header(headers, name); }
 };
 
 struct HttpResponse {

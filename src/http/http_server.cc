@@ -1,11 +1,14 @@
 #include "http/http_server.h"
 
+#include <algorithm>
 #include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "base/log.h"
+#include "base/thread_name.h"
 #include "http/connection.h"
 #include "http/event_loop.h"
 
@@ -15,6 +18,19 @@ namespace {
 constexpr uint32_t kSweepMs = 100;           // how exact the time limits are
 constexpr uint32_t kNoDescriptorMs = 50;     // before accept() is tried again when the system has no descriptor left
 constexpr uint32_t kRefusedInWords = 256;    // connections beyond the limit that are still told so; others just end
+constexpr uint64_t kOwnDescriptors = 64;     // for files and the event loop
+
+// No more connections than this process may have descriptors for: one too many is then told so, instead of waiting
+// for nothing.
+void bound_by_descriptors(HttpLimits& limits) {
+  const uint64_t descriptors = raise_descriptor_limit();
+  const uint64_t spare = std::min(kOwnDescriptors + kRefusedInWords, descriptors / 2);
+  if (limits.connections <= descriptors - spare) return;
+  LOG_WARNING("this process may open only {} files, so {} connections are served at once, not {}; raise the limit with "
+              "ulimit -n (systemd: LimitNOFILE)",
+              descriptors, descriptors - spare, limits.connections);
+  limits.connections = static_cast<uint32_t>(descriptors - spare);
+}
 
 }  // namespace
 
@@ -23,7 +39,8 @@ struct HttpServer::State {
       : port(bound.port()),
         loop(std::move(event_loop)),
         listener(std::move(bound)),
-        hub(options.limits, std::move(options.handler), std::move(options.write_refusal), clock) {
+        hub(options.limits, std::move(options.handler), std::move(options.write_refusal), std::move(options.admit_body),
+            clock) {
     hub.answer_ended = [this] {
       if (hub.num_in_work != 0) return;
       quiet = true;
@@ -56,8 +73,12 @@ struct HttpServer::State {
       std::optional<Socket> accepted = co_await listener.accept();
       if (!accepted) {
         if (!listener.is_open()) break;
-        co_await accept_pause.wait_ms(kNoDescriptorMs);
-      } else if (hub.connections.size() < size_t{hub.limits.connections} + kRefusedInWords) {
+        if (!hub.make_room()) co_await accept_pause.wait_ms(kNoDescriptorMs);
+        continue;
+      }
+      const size_t most_open = size_t{hub.limits.connections} + kRefusedInWords;
+      if (hub.num_serving >= hub.limits.connections || hub.num_open() >= most_open) hub.make_room();
+      if (hub.num_open() < most_open) {
         start_detached(serve(std::move(*accepted)));
       }
     }
@@ -138,6 +159,7 @@ HttpServer::HttpServer(std::unique_ptr<State> state) : state_(std::move(state)) 
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, Clock clock) {
   CHECK(options.handler && options.write_refusal, "an HTTP server needs a handler and words of refusal");
+  bound_by_descriptors(options.limits);
   auto loop = std::make_unique<EventLoop>();
   const uint32_t send_buffer_bytes = options.limits.send_buffer_bytes;
   ASSIGN_OR_RETURN(Listener listener, Listener::listen(*loop, options.host, options.port, send_buffer_bytes));
@@ -145,7 +167,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options,
   State* const io = state.get();
   start_detached(io->accept_connections());
   start_detached(io->enforce_time_limits());
-  io->thread = std::thread([io] { io->loop->run(); });
+  io->thread = std::thread([io] {
+    name_this_thread("io");
+    io->loop->run();
+  });
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
 }
 

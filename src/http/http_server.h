@@ -24,6 +24,7 @@ struct HttpServerOptions {
   HttpLimits limits;
   HttpHandler handler;                 // I/O thread
   RefusalWriter write_refusal;
+  BodyGate admit_body = nullptr;       // I/O thread; null: every body is read
 };
 
 class HttpServer {
@@ -38,6 +39,7 @@ class HttpServer {
 
   // Any thread.
   void ask_to_stop();
+  uint64_t body_bytes_in_work() const;
 
   // What follows: the I/O thread.
   // SIGTERM and SIGINT count as ask_to_stop() from now on.
@@ -51,7 +53,6 @@ class HttpServer {
   // Cuts every connection; the I/O thread ends when the last one has.
   void stop();
   uint32_t num_connections() const;
-  uint64_t body_bytes_in_work() const;
 
   // Any thread but the I/O thread. join() waits until the I/O thread has ended; end() makes it so, cutting what is in
   // work.

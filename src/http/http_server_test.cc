@@ -29,7 +29,12 @@ class EchoServer {
       HttpResponse response;
       response.status = refusal.status;
       response.body = "refused: " + refusal.message;
+      response.headers.push_back({"X-Seen", std::string(find_header(refusal.headers, "x-mark"))});
       return response;
+    };
+    options.admit_body = [](const HttpRequest& request) -> std::optional<HttpRefusal> {
+      if (request.path == "/no-body") return HttpRefusal{401, "not here"};
+      return std::nullopt;
     };
     auto started = HttpServer::start(std::move(options), Clock::real());
     CHECK(started.ok(), "{}", started.error().message);
@@ -57,6 +62,7 @@ class EchoServer {
   };
 
   Task<void> answer(HttpExchange& exchange) {
+    exchange.add_header({"X-Seen", std::string(exchange.request().header("X-Mark"))});
     const std::string& path = exchange.request().path;
     if (path == "/hold") {
       co_await UntilGone{exchange, server_->resume_queue()};
@@ -109,6 +115,34 @@ TEST(HttpServer, answers_many_requests_on_one_connection) {
     EXPECT_TRUE(ends_with(client.take_response(), "POST /p body" + std::to_string(i)));
   }
   EXPECT_EQ(server.num_answered, 50);
+}
+
+TEST(HttpServer, what_is_added_to_an_answer_goes_with_whole_ones_streams_and_refusals) {
+  EchoServer server;
+  const auto head_of = [&](const std::string& bytes) {
+    HttpTestClient client(server.port());
+    client.send(bytes);
+    return client.take_until("\r\n\r\n");
+  };
+  const std::string mark = "X-Mark: one\r\n";
+  for (const std::string& bytes :
+       {post("/p", "x", mark), post("/events", "", mark), "HEAD /p HTTP/1.1\r\n" + mark + "\r\n",
+        "POST /p HTTP/1.1\r\n" + mark + "Content-Length: 999000000000\r\n\r\n",
+        "POST /p HTTP/1.1\r\n" + mark + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST /p HTTP/1.1\r\n" + mark + "Transfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+    EXPECT_NE(head_of(bytes).find("\r\nX-Seen: one\r\n"), std::string::npos) << bytes;
+  }
+}
+
+TEST(HttpServer, a_body_that_is_not_admitted_is_not_waited_for) {
+  EchoServer server;
+  HttpTestClient client(server.port());
+  client.send("POST /no-body HTTP/1.1\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_TRUE(ends_with(client.take_response(), "refused: not here"));
+  EXPECT_TRUE(client.closed_by_server());
+  HttpTestClient without_body(server.port());
+  without_body.send("GET /no-body HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(ends_with(without_body.take_response(), "GET /no-body "));
 }
 
 TEST(HttpServer, answers_pipelined_requests_in_order) {
@@ -264,10 +298,15 @@ TEST(HttpServer, bodies_in_work_are_bounded_together_and_given_back) {
     holders.emplace_back(server.port());
     ASSERT_TRUE(holders.back().send(part));
   }
-  HttpTestClient one_too_many(server.port());
   std::this_thread::sleep_for(milliseconds(200));  // the three have been read
-  one_too_many.send(post("/big", std::string(290'000, 'x')));
-  EXPECT_EQ(one_too_many.take_response().substr(0, 12), "HTTP/1.1 429");
+  EXPECT_LE(server.server().body_bytes_in_work(), limits.bodies_in_work_bytes);
+  // Who holds a body back longest gives way to who sends one at once.
+  HttpTestClient honest(server.port());
+  honest.send(post("/big", std::string(290'000, 'x')));
+  EXPECT_EQ(honest.take_response().substr(0, 12), "HTTP/1.1 200");
+  EXPECT_EQ(holders[0].take_all().substr(0, 12), "HTTP/1.1 429");
+  holders[1].send(std::string(10'000, 'x'));
+  EXPECT_EQ(holders[1].take_response().substr(0, 12), "HTTP/1.1 200");
   holders.clear();
   HttpTestClient later(server.port());
   EXPECT_TRUE(soon([&] {
@@ -275,6 +314,53 @@ TEST(HttpServer, bodies_in_work_are_bounded_together_and_given_back) {
     again.send(post("/big", std::string(290'000, 'x')));
     return again.take_response().substr(0, 12) == "HTTP/1.1 200";
   }));
+}
+
+TEST(HttpServer, a_body_larger_than_all_may_have_together_is_refused_itself) {
+  HttpLimits limits;
+  limits.bodies_in_work_bytes = 100'000;
+  EchoServer server(limits);
+  HttpTestClient client(server.port());
+  client.send(post("/big", std::string(200'000, 'x')));
+  EXPECT_EQ(client.take_all().substr(0, 12), "HTTP/1.1 429");
+  EXPECT_TRUE(soon([&] { return server.server().body_bytes_in_work() == 0; }));
+}
+
+TEST(HttpServer, who_is_silent_longest_makes_room_when_all_connections_are_taken) {
+  HttpLimits limits;
+  limits.connections = 10;
+  EchoServer server(limits);
+  HttpTestClient at_work(server.port());
+  at_work.send("GET /hold HTTP/1.1\r\n\r\n");
+  std::vector<HttpTestClient> silent;
+  for (int i = 0; i < 9; ++i) {
+    silent.emplace_back(server.port());
+    if (i % 3 == 1) silent.back().send("POST /half");
+    if (i % 3 == 2) silent.back().send("POST /half HTTP/1.1\r\nContent-Length: 10\r\n\r\nx");
+    std::this_thread::sleep_for(milliseconds(20));
+  }
+  std::this_thread::sleep_for(milliseconds(1'100));
+  std::vector<HttpTestClient> honest;
+  for (int i = 0; i < 9; ++i) {
+    honest.emplace_back(server.port());
+    honest.back().send(post("/in", ""));
+    ASSERT_TRUE(ends_with(honest.back().take_response(), "POST /in ")) << i;
+    EXPECT_TRUE(silent[i].closed_by_server(1'000)) << i;
+    honest.back().send("GET /hold HTTP/1.1\r\n\r\n");
+  }
+  // All are at work now: nobody is ended for another's sake.
+  HttpTestClient outside(server.port());
+  EXPECT_EQ(outside.take_all().substr(0, 12), "HTTP/1.1 429");
+  EXPECT_EQ(server.num_gone, 0);
+}
+
+TEST(HttpServer, what_cannot_be_http_is_refused_at_its_first_byte) {
+  EchoServer server;
+  for (const char first : {'\x16', '\0', '\xff', ' ', '}'}) {
+    HttpTestClient client(server.port());
+    client.send({&first, 1});
+    EXPECT_EQ(client.take_all(5'000).substr(0, 12), "HTTP/1.1 400");
+  }
 }
 
 TEST(HttpServer, connections_beyond_the_limit_are_told_so) {

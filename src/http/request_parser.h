@@ -21,7 +21,11 @@ namespace slipstream {
 struct HttpRefusal {
   int status = 400;
   std::string message;
+  std::vector<HttpHeader> headers = {};  // the request's, if they were read
 };
+
+// Looks at a request whose header has come and whose body has not: a refusal spares us the body.
+using BodyGate = std::function<std::optional<HttpRefusal>(const HttpRequest&)>;
 
 // A refusal in the server's own words.
 using RefusalWriter = std::function<HttpResponse(const HttpRefusal&)>;
@@ -34,7 +38,8 @@ class RequestParser {
   // Bytes up to and with the empty line that ends the header; nullopt while it has not come.
   static std::optional<size_t> header_end(std::string_view received);
 
-  // All of the header. Content-Length beyond the limit, or beside Transfer-Encoding, is refused here.
+  // All of the header. Content-Length beyond the limit, or beside Transfer-Encoding, and a Content-Encoding are refused
+  // here.
   std::optional<HttpRefusal> take_header(std::string_view header);
   // After the header: true when the whole body is here.
   bool done() const;
@@ -50,6 +55,7 @@ class RequestParser {
   struct Impl;
   HttpRequest request_;
   HttpLimits limits_;
+  bool took_nothing_ = false;  // the last take_body()
   std::unique_ptr<Impl> impl_;
 };
 

@@ -60,12 +60,17 @@ TEST(RequestParser, a_body_is_the_same_however_it_is_cut) {
     const Parsed two = parse(plain, piece);
     ASSERT_TRUE(two.done) << piece;
     EXPECT_EQ(two.request.body, "hello, world") << piece;
+    ASSERT_TRUE(parse("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", piece).done) << piece;
   }
 }
 
 TEST(RequestParser, absolute_targets_lose_their_host) {
   EXPECT_EQ(parse("GET http://host:80/v1/models HTTP/1.1\r\n\r\n").request.path, "/v1/models");
   EXPECT_EQ(parse("GET http://host HTTP/1.1\r\n\r\n").request.path, "/");
+  const Parsed queried = parse("GET http://host?a=/v1/models HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(queried.request.path, "/");
+  EXPECT_EQ(queried.request.query, "a=/v1/models");
+  EXPECT_EQ(parse("GET /a?b=http://host/c HTTP/1.1\r\n\r\n").request.path, "/a");
   EXPECT_EQ(parse("GET /a%2Fb%zz%4 HTTP/1.1\r\n\r\n").request.path, "/a/b%zz%4");
 }
 
@@ -100,6 +105,27 @@ TEST(RequestParser, refuses_what_could_be_read_two_ways) {
     const Parsed parsed = parse(bytes);
     ASSERT_TRUE(parsed.refusal) << bytes;
     EXPECT_EQ(parsed.refusal->status, status) << bytes << parsed.refusal->message;
+  }
+}
+
+TEST(RequestParser, a_body_that_is_coded_is_refused_in_words) {
+  const auto with = [](const std::string& coding) {
+    return parse("POST / HTTP/1.1\r\nContent-Encoding: " + coding + "\r\nContent-Length: 4\r\n\r\nbody");
+  };
+  for (const char* coding : {"gzip", "br", "identity, gzip"}) {
+    ASSERT_TRUE(with(coding).refusal) << coding;
+    EXPECT_EQ(with(coding).refusal->status, 415);
+  }
+  EXPECT_TRUE(with("identity").done);
+  EXPECT_TRUE(with("").done);
+}
+
+TEST(RequestParser, http_1_0_expects_no_100) {
+  for (const bool is_new : {true, false}) {
+    RequestParser parser{HttpLimits{}};
+    const std::string version = is_new ? "HTTP/1.1" : "HTTP/1.0";
+    ASSERT_FALSE(parser.take_header("POST / " + version + "\r\nExpect: 100-Continue\r\nContent-Length: 4\r\n\r\n"));
+    EXPECT_EQ(parser.expects_continue(), is_new);
   }
 }
 

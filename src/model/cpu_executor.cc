@@ -47,8 +47,8 @@ struct CpuExecutor::State {
 
   void check_input(const StepInput& input) const;
   void copy_blocks(std::span<const BlockCopy> copies);
-  Logits run(const StepInput& input, bool all_rows);
-  uint32_t fill_pass(const StepInput& input, bool all_rows, uint32_t first_row);
+  Logits run(const StepInput& input);
+  uint32_t fill_pass(const StepInput& input, uint32_t first_row);
   void want(uint32_t row, uint32_t slice) {
     wanted.push_back(row);
     logit_slice.push_back(slice);
@@ -78,10 +78,13 @@ void CpuExecutor::State::check_input(const StepInput& input) const {
   CHECK(input.slices.size() <= options.max_slices, "{} slices of {}", input.slices.size(), options.max_slices);
   for (const TokenId token : input.tokens) CHECK(token < config.vocab_size, "token {} of {}", token, config.vocab_size);
   uint32_t next_row = 0;
+  uint64_t num_logits = 0;
   for (const StepSlice& slice : input.slices) {
     CHECK(slice.num_rows > 0 && slice.first_row == next_row, "{} rows from {}, expected from {}", slice.num_rows,
           slice.first_row, next_row);
     next_row += slice.num_rows;
+    CHECK(slice.num_logits <= slice.num_rows, "logits of {} rows of {}", slice.num_logits, slice.num_rows);
+    num_logits += slice.num_logits;
     const uint64_t num_tokens = uint64_t{slice.first_position} + slice.num_rows;
     CHECK(num_tokens <= options.max_context, "{} tokens of {}", num_tokens, options.max_context);
     CHECK(uint64_t{slice.num_blocks} * options.block_tokens >= num_tokens, "{} blocks for {} tokens", slice.num_blocks,
@@ -93,6 +96,7 @@ void CpuExecutor::State::check_input(const StepInput& input) const {
     }
   }
   CHECK(next_row == input.tokens.size(), "slices have {} rows of {}", next_row, input.tokens.size());
+  CHECK(num_logits <= work.logits.rows, "{} rows of logits, room for {}", num_logits, work.logits.rows);
 }
 
 void CpuExecutor::State::copy_blocks(std::span<const BlockCopy> copies) {
@@ -107,7 +111,7 @@ void CpuExecutor::State::copy_blocks(std::span<const BlockCopy> copies) {
 
 // Makes the pass that begins at the step's row `first_row`; returns the row after its last. A slice that does not fit
 // is cut: its later rows find the earlier ones' K and V in the cache, as in a chunked prompt.
-uint32_t CpuExecutor::State::fill_pass(const StepInput& input, bool all_rows, uint32_t first_row) {
+uint32_t CpuExecutor::State::fill_pass(const StepInput& input, uint32_t first_row) {
   const uint32_t last_row = std::min(first_row + work.residual.rows, static_cast<uint32_t>(input.tokens.size()));
   pass_slices.clear();
   slice_of_pass.clear();
@@ -121,11 +125,8 @@ uint32_t CpuExecutor::State::fill_pass(const StepInput& input, bool all_rows, ui
                                    slice.first_position + begin - slice.first_row, end - begin};
     pass_slices.push_back({attention, begin - first_row});
     slice_of_pass.push_back(index);
-    if (all_rows) {
-      for (uint32_t row = begin; row < end; ++row) want(row - first_row, index);
-    } else if (slice.wants_logits && end == slice.first_row + slice.num_rows) {
-      want(end - 1 - first_row, index);
-    }
+    const uint32_t first_wanted = slice.first_row + slice.num_rows - slice.num_logits;
+    for (uint32_t row = std::max(begin, first_wanted); row < end; ++row) want(row - first_row, index);
   }
   return last_row;
 }
@@ -139,13 +140,13 @@ void CpuExecutor::State::run_pass(const StepInput& input, Range step_rows) {
   }
 }
 
-Logits CpuExecutor::State::run(const StepInput& input, bool all_rows) {
+Logits CpuExecutor::State::run(const StepInput& input) {
   check_input(input);
   copy_blocks(input.copies);
   slice_finite.assign(input.slices.size(), 1);
   logit_slice.clear();
   for (uint32_t row = 0; row < input.tokens.size();) {
-    const uint32_t end = fill_pass(input, all_rows, row);
+    const uint32_t end = fill_pass(input, row);
     run_pass(input, {row, end});
     row = end;
   }
@@ -182,13 +183,7 @@ Result<std::unique_ptr<CpuExecutor>> CpuExecutor::make(const ModelConfig& config
 CpuExecutor::CpuExecutor(std::unique_ptr<State> state) : state_(std::move(state)) {}
 CpuExecutor::~CpuExecutor() = default;
 
-Logits CpuExecutor::run(const StepInput& input) { return state_->run(input, false); }
-
-Logits CpuExecutor::run_all_rows(const StepInput& input) {
-  CHECK(input.tokens.size() <= state_->work.logits.rows, "{} rows of logits, room for {}", input.tokens.size(),
-        state_->work.logits.rows);
-  return state_->run(input, true);
-}
+Logits CpuExecutor::run(const StepInput& input) { return state_->run(input); }
 
 uint32_t CpuExecutor::vocab_size() const { return state_->config.vocab_size; }
 uint32_t CpuExecutor::max_rows() const { return state_->options.max_rows; }

@@ -24,7 +24,7 @@ struct CpuExecutorOptions {
   uint32_t block_tokens = 64;
   uint32_t max_rows = 2048;  // of one step
   uint32_t max_slices = 256;
-  uint32_t max_logit_rows = 0;  // 0: max_slices
+  uint32_t max_logit_rows = 0;  // of one step; 0: max_slices
   uint32_t max_context = 0;     // longest sequence, in tokens
   bool touch_kv = false;        // take all of the KV memory from the system now, not block by block as tokens come
 };
@@ -43,12 +43,10 @@ class CpuExecutor final : public Executor {
   ~CpuExecutor() override;
 
   Logits run(const StepInput& input) override;
-  // The same, with logits of every row (`slipstream logits`, perplexity): [rows, vocab_size]; rows <= max_logit_rows.
-  Logits run_all_rows(const StepInput& input);
   uint32_t vocab_size() const override;
   uint32_t max_rows() const override;
   uint32_t max_slices() const override;
-  uint32_t max_logit_rows() const;
+  uint32_t max_logit_rows() const override;
   uint64_t workspace_bytes() const;
   uint64_t num_clamped_kv() const;  // values beyond fp16's range, saturated so far
 

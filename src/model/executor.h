@@ -11,13 +11,15 @@ class Executor {
   virtual ~Executor() = default;
 
   // Engine thread. Computes every row, writes its K and V into its slot, and gives logits for the slices that want
-  // them. Logits of a slice depend on its sequence's tokens alone. Allocates nothing after construction.
+  // them. Logits of a row depend on its sequence's tokens alone. Allocates nothing after construction.
   virtual Logits run(const StepInput& input) = 0;
 
   virtual uint32_t vocab_size() const = 0;
   // The largest step run() takes.
   virtual uint32_t max_rows() const = 0;
   virtual uint32_t max_slices() const = 0;
+  // The most rows whose logits one run() gives; >= max_slices().
+  virtual uint32_t max_logit_rows() const = 0;
 };
 
 }  // namespace slipstream

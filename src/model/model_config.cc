@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -419,6 +420,39 @@ Result<ModelConfig> config_of(const Json& json) {
   return config;
 }
 
+// ---------------------------------------------------------------- generation_config.json
+
+Status read_suggestion(const Fields& fields, std::string_view key, double least, double most,
+                       std::optional<double>& suggested) {
+  if (fields.find(key) == nullptr) return ok_status();
+  ASSIGN_OR_RETURN(suggested, fields.number(key, least, most));
+  return ok_status();
+}
+
+Status read_suggestion(const Fields& fields, std::string_view key, uint32_t least, std::optional<uint32_t>& suggested) {
+  if (fields.find(key) == nullptr) return ok_status();
+  ASSIGN_OR_RETURN(suggested, fields.whole(key, least, INT32_MAX));
+  return ok_status();
+}
+
+// The ranges are those of requests (api/), so that a suggestion is never what a client could not ask for.
+Status read_generation(const Fields& fields, ModelConfig& config) {
+  RETURN_IF_ERROR(add_tokens(fields, "eos_token_id", config.vocab_size, config.eos_tokens));
+  SuggestedSampling& suggested = config.suggested;
+  RETURN_IF_ERROR(read_suggestion(fields, "temperature", 0, 2, suggested.temperature));
+  RETURN_IF_ERROR(read_suggestion(fields, "top_p", 0, 1, suggested.top_p));
+  if (suggested.top_p == 0.0) return invalid("top_p is 0, expected above 0 and at most 1");
+  RETURN_IF_ERROR(read_suggestion(fields, "top_k", 0, suggested.top_k));
+  RETURN_IF_ERROR(read_suggestion(fields, "min_p", 0, 1, suggested.min_p));
+  RETURN_IF_ERROR(read_suggestion(fields, "repetition_penalty", 0.01, 10, suggested.repetition_penalty));
+  RETURN_IF_ERROR(read_suggestion(fields, "max_new_tokens", 1, suggested.max_new_tokens));
+  // Only where it is said: transformers does not sample either where nothing is said, but files that leave it out mean
+  // no more by it than that nobody thought of it.
+  ASSIGN_OR_RETURN(const bool samples, fields.flag("do_sample", true));
+  if (!samples) suggested.temperature = 0.0;
+  return ok_status();
+}
+
 }  // namespace
 
 // dtype / torch_dtype says what transformers would convert to; here every tensor keeps the type it is stored in.
@@ -428,7 +462,7 @@ Result<ModelConfig> read_model_config(const std::string& folder) {
   if (!config.ok()) return std::move(config).error().within("config.json");
   if (!file_exists(folder + "/generation_config.json")) return config;
   ASSIGN_OR_RETURN(const Json generation, read_json_object(folder, "generation_config.json"));
-  Status status = add_tokens(Fields(generation, ""), "eos_token_id", config->vocab_size, config->eos_tokens);
+  Status status = read_generation(Fields(generation, ""), *config);
   if (!status.ok()) return std::move(status).error().within("generation_config.json");
   return config;
 }

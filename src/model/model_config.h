@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,18 @@ struct QuantisedPath {
   std::string path;                // of the module: "model.layers.0.self_attn.v_proj"
   uint32_t bits = 0;               // 0: not quantised
   uint32_t group = 0;
+};
+
+// How its makers want it sampled (generation_config.json). Absent: they do not say.
+struct SuggestedSampling {
+  std::optional<double> temperature;         // [0, 2]; 0 where they say "do_sample": false
+  std::optional<double> top_p;               // (0, 1]
+  std::optional<uint32_t> top_k;             // 0: off
+  std::optional<double> min_p;               // [0, 1]
+  std::optional<double> repetition_penalty;  // [0.01, 10]
+  std::optional<uint32_t> max_new_tokens;    // >= 1
+
+  bool operator==(const SuggestedSampling&) const = default;
 };
 
 struct ModelConfig {
@@ -58,7 +71,8 @@ struct ModelConfig {
 
   bool is_sparse(uint32_t layer) const;
   bool has_dense_layer() const;
-  std::vector<TokenId> eos_tokens; // config.json and generation_config.json together
+  std::vector<TokenId> eos_tokens;  // config.json and generation_config.json together
+  SuggestedSampling suggested;
   TokenId bos_token = 0;
   bool has_bos_token = false;
 

@@ -114,6 +114,32 @@ TEST(ModelConfig, ends_of_text_come_from_both_files_each_once) {
   expect_error(read(llama(), "[]"), {"generation_config.json: is not a JSON object"});
 }
 
+TEST(ModelConfig, what_its_makers_suggest_for_sampling_is_read) {
+  EXPECT_EQ(read(llama())->suggested, SuggestedSampling{});
+  EXPECT_EQ(read(llama(), R"({"eos_token_id":7,"temperature":null,"do_sample":true,"max_length":20})")->suggested,
+            SuggestedSampling{});
+  const auto config = read(llama(), R"({"do_sample":true,"temperature":0.6,"top_p":0.95,"top_k":20,"min_p":0.05,)"
+                                    R"("repetition_penalty":1.05,"max_new_tokens":2048})");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->suggested, (SuggestedSampling{0.6, 0.95, 20, 0.05, 1.05, 2048}));
+  EXPECT_EQ(read(llama(), R"({"do_sample":false,"temperature":0.6})")->suggested.temperature, 0.0);
+  EXPECT_EQ(read(llama(), R"({"temperature":0,"top_p":1,"top_k":0,"min_p":0,"repetition_penalty":1})")->suggested,
+            (SuggestedSampling{0.0, 1.0, 0, 0.0, 1.0, {}}));
+}
+
+TEST(ModelConfig, suggestions_out_of_range_are_refused_by_name) {
+  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
+           {"temperature", "2.1"},  {"temperature", "-1"},   {"temperature", "\"0.6\""}, {"temperature", "1e30"},
+           {"temperature", "true"}, {"top_p", "0"},          {"top_p", "1.5"},           {"top_p", "[1]"},
+           {"top_k", "-1"},         {"top_k", "2.0"},        {"top_k", "2147483648"},    {"top_k", "true"},
+           {"min_p", "-0.1"},       {"min_p", "{}"},         {"repetition_penalty", "0"}, {"repetition_penalty", "11"},
+           {"max_new_tokens", "0"}, {"max_new_tokens", "1.5"}, {"do_sample", "0"},       {"do_sample", "\"no\""}}) {
+    SCOPED_TRACE(key + " " + value);
+    expect_error(read(llama(), "{\"" + key + "\":" + value + "}"),
+                 {"generation_config.json: " + key + " is ", "expected "});
+  }
+}
+
 TEST(ModelConfig, numbers_that_are_none_are_refused_by_name) {
   for (const char* key : {"num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads",
                           "num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings"}) {

@@ -48,7 +48,7 @@ void PromptRun::add_slice(uint32_t prompt, uint32_t num_tokens) {
   slice.first_position = begin;
   slice.first_block = table_begins_[prompt];
   slice.num_blocks = blocks_of(tokens, options_.block_tokens);
-  slice.wants_logits = true;
+  slice.num_logits = num_tokens;
   slices_.push_back(slice);
   tokens_.insert(tokens_.end(), tokens.begin() + begin, tokens.begin() + begin + num_tokens);
   rows_.push_back({prompt, begin, {}, true});
@@ -71,7 +71,7 @@ std::span<const PromptRows> PromptRun::step() {
   }
   if (tokens_.empty()) return {};
 
-  const Logits logits = executor_.run_all_rows({tokens_, slices_, block_tables_, {}});
+  const Logits logits = executor_.run({tokens_, slices_, block_tables_, {}});
   for (size_t index = 0; index < rows_.size(); ++index) {
     const StepSlice& slice = slices_[index];
     rows_[index].logits = {logits.rows.row(slice.first_row), slice.num_rows, logits.rows.cols, logits.rows.stride};

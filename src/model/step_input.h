@@ -19,7 +19,7 @@ struct StepSlice {
   uint32_t first_position = 0;  // position of its first row in the sequence
   uint32_t first_block = 0;     // index of its block table's first entry in StepInput::block_tables
   uint32_t num_blocks = 0;      // >= ceil((first_position + num_rows) / block_tokens)
-  bool wants_logits = false;    // of its last row
+  uint32_t num_logits = 0;      // of its last so many rows the logits are wanted
 };
 
 // Before anything is computed, slots [0, num_tokens) of block `from` are copied to block `to`, in every layer.
@@ -38,7 +38,7 @@ struct StepInput {
 
 // What comes up. Valid until the next run().
 struct Logits {
-  Matrix<float> rows;                     // [slices with wants_logits, vocab_size], in order of slices; may be changed
+  Matrix<float> rows;                     // [sum of num_logits, vocab_size], in order of rows; may be changed
   std::span<const uint8_t> slice_finite;  // [slices]; 0: some row of the slice was not finite, its logits mean nothing
 };
 

@@ -33,4 +33,8 @@ void apply_logit_rules(std::span<float> logits, const SamplingParams& params, co
   for (const LogitBias& bias : params.logit_bias) logits[bias.token] = in_range(logits[bias.token] + bias.bias);
 }
 
+void ban_tokens(std::span<float> logits, std::span<const TokenId> tokens) {
+  for (const TokenId token : tokens) logits[token] = -std::numeric_limits<float>::infinity();
+}
+
 }  // namespace slipstream

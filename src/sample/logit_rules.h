@@ -4,6 +4,7 @@
 //   l = l > 0 ? l / repetition : l * repetition     each token that stands in the sequence
 //   l = (l - frequency * count) - presence          each token that stands in the answer, `count` times
 //   l = l + bias                                    each token that has one
+//   l = -infinity                                   each token that is banned
 //
 // In fp32, each number of the request rounded to it once; a result beyond fp32's range stays at its end.
 #pragma once
@@ -21,5 +22,7 @@ bool needs_counts(const SamplingParams& params);
 // One thread's work; touches only the tokens that a rule names. Every token in counts and logit_bias is below
 // logits.size().
 void apply_logit_rules(std::span<float> logits, const SamplingParams& params, const TokenCounts& counts);
+// After it: these cannot be chosen. Each is below logits.size().
+void ban_tokens(std::span<float> logits, std::span<const TokenId> tokens);
 
 }  // namespace slipstream

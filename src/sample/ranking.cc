@@ -144,6 +144,7 @@ std::span<const RankKey> rank_best(std::span<const float> logits, uint32_t count
     keep_best(count, num_keys, scratch);
     num_keys = count;
   }
+  count = std::min(count, num_keys);  // fewer where some are -infinity
   return sort_keys(num_keys, scratch).first(count);
 }
 

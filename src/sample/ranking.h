@@ -1,5 +1,6 @@
 // The best of many logits, in rank order, without sorting the vocabulary. Rank: by logit, the largest first; equal
-// logits by id, the lowest first (-0 equals 0). Logits are finite. One thread's work; no allocation; any thread.
+// logits by id, the lowest first (-0 equals 0). Logits are finite or -infinity. One thread's work; no allocation; any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,8 @@ struct RankingScratch {
 };
 inline constexpr uint32_t kRankingCounts = 3 * 2048;  // three digits of 11 bits make a logit
 
-// The `count` best (all of them when there are fewer), first rank first; they lie in one of the scratch's two arrays.
-// O(logits) + O(count log count), whatever their order.
+// The `count` best (all of them when there are fewer; never those at -infinity), first rank first; they lie in one of
+// the scratch's two arrays. O(logits) + O(count log count), whatever their order.
 std::span<const RankKey> rank_best(std::span<const float> logits, uint32_t count, const RankingScratch& scratch);
 
 }  // namespace slipstream

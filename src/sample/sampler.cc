@@ -9,15 +9,15 @@
 #include "base/random.h"
 #include "kernels/fixed_arithmetic.h"
 #include "sample/ranking.h"
+#include "sample/weight_sum.h"
 
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kSumBlock = 1024;  // ids whose weights are added in fp32; blocks are added in double
-constexpr uint32_t kLanes = 16;
 constexpr size_t kAlignment = 64;
 
-// What one draw works on. A token that was dropped weighs 0; one that survives never does, 2^-126 is the least.
+// What one draw works on. A token that was dropped or banned weighs 0; one that survives never does: 2^-126 is the
+// least.
 struct Draw {
   std::span<const float> logits;  // [vocab]
   std::span<float> weights;       // [vocab up to a whole block], 0 behind the vocabulary
@@ -53,20 +53,12 @@ void weigh(const Draw& draw, float max_logit, double temperature) {
   const float* logits = draw.logits.data();
   float* weights = draw.weights.data();
   const size_t size = draw.logits.size();
-  for (size_t i = 0; i < size; ++i) weights[i] = exp2_polynomial((logits[i] - max_logit) * scale);
+  constexpr float kBanned = -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < size; ++i) {
+    const float weight = exp2_polynomial((logits[i] - max_logit) * scale);
+    weights[i] = logits[i] == kBanned ? 0.0f : weight;
+  }
   std::fill(draw.weights.begin() + size, draw.weights.end(), 0.0f);
-}
-
-// 16 virtual lanes, lane id % 16, and one tree.
-float block_sum(const float* weights) {
-  float lanes[kLanes] = {};
-  for (uint32_t i = 0; i < kSumBlock; i += kLanes) {
-    for (uint32_t lane = 0; lane < kLanes; ++lane) lanes[lane] += weights[i + lane];
-  }
-  for (uint32_t half = kLanes / 2; half > 0; half /= 2) {
-    for (uint32_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  }
-  return lanes[0];
 }
 
 // Fills block_sums and returns their sum, blocks ascending.
@@ -101,7 +93,7 @@ void keep_nucleus(double top_p, uint32_t num_survivors, const Draw& draw) {
       sum += draw.weights[ranked_token(key)];
       if (sum >= enough) return keep_until(key, draw);
     }
-    if (best.size() == num_survivors) return;
+    if (ranked >= num_survivors) return;
   }
 }
 

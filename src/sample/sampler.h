@@ -1,7 +1,7 @@
 // Logits -> token. A draw is a function of (logits, params, choice, position) alone (ARITHMETIC.md 9, sampling and
 // draw), so it does not matter who else is sampled, on which thread, or on which machine.
 //
-//   temperature 0   the first rank: largest logit, lowest id
+//   temperature 0   the first rank: largest logit, lowest id. A logit of -infinity is banned: never chosen, weighs 0
 //   else
 //   weight          w = exp2((l - max) * float(log2(e) / T)), fp32; between 2^-126 and 1
 //   top_k           the top_k first ranks (logit descending, id ascending) are kept
@@ -30,9 +30,9 @@ struct DrawPosition {
   uint32_t choice = 0;    // index among the request's n
 };
 
-// One thread's work. The logits are finite (the executor said so). scratch: sampler_scratch_bytes(vocab_size) of this
-// thread's own, 64-byte aligned. No allocation. For 151,936 logits about 6 us greedy and 0.07-0.3 ms otherwise; 2-4 ms
-// when top_p keeps most of the vocabulary, which then has to be ranked.
+// One thread's work. The logits are finite (the executor said so) or banned, not all of them. scratch:
+// sampler_scratch_bytes(vocab_size) of this thread's own, 64-byte aligned. No allocation. For 151,936 logits about 6 us
+// greedy and 0.07-0.3 ms otherwise; 2-4 ms when top_p keeps most of the vocabulary, which then has to be ranked.
 TokenId sample_token(std::span<const float> logits, const SamplingParams& params, DrawPosition where,
                      std::span<std::byte> scratch);
 size_t sampler_scratch_bytes(uint32_t vocab_size);

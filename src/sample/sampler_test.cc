@@ -314,5 +314,32 @@ TEST(Sampler, draws_that_are_committed) {
             (Tokens{3522, 2586, 745, 2977, 344, 2974, 367, 3469}));
 }
 
+// Banned tokens stand nowhere: the draw is that of a vocabulary where their weight is 0 at every setting.
+TEST(Sampler, a_banned_token_is_never_chosen) {
+  constexpr float kBanned = -std::numeric_limits<float>::infinity();
+  std::vector<float> logits = normal_logits(3000, 8, 1);
+  std::vector<float> least = logits;  // the same, with the banned ones too far away to be drawn
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (i % 3 == 0) continue;
+    logits[i] = kBanned;
+    least[i] = -1e30f;
+  }
+  for (const SamplingParams& params : {SamplingParams{.temperature = 0}, SamplingParams{.temperature = 2},
+                                       SamplingParams{.temperature = 2, .top_k = 2000},
+                                       SamplingParams{.temperature = 2, .top_p = 0.999999},
+                                       SamplingParams{.temperature = 2, .top_p = 0.9, .top_k = 2500, .min_p = 1e-9}}) {
+    for (uint32_t position = 0; position < 200; ++position) {
+      const TokenId token = draw(logits, params, {position, 0});
+      EXPECT_EQ(token % 3, 0u);
+      EXPECT_EQ(token, draw(least, params, {position, 0}));
+    }
+  }
+  std::vector<float> one(3000, kBanned);
+  one[1234] = -5;
+  for (const double temperature : {0.0, 1.0}) {
+    EXPECT_EQ(draw(one, {.temperature = temperature, .top_p = 0.5, .top_k = 7}, {3, 1}), 1234u);
+  }
+}
+
 }  // namespace
 }  // namespace slipstream

@@ -39,34 +39,53 @@ std::string RandomDraws::next_id() {
   return fmt::format("{:016x}{:08x}", first, static_cast<uint32_t>(next()));
 }
 
-Result<std::unique_ptr<Answer>> Answer::begin(Asked asked, Engine& engine, RandomDraws& draws, ResumeQueue& reader) {
+Result<std::unique_ptr<Answer>> Answer::begin(Asked asked, Engine& engine, const TokenTable& table, RandomDraws& draws,
+                                              ResumeQueue& reader) {
   std::unique_ptr<Answer> answer(new Answer(std::move(asked)));
-  const GenerationParams& generation = answer->asked_.generation;
-  answer->streams_.reserve(answer->asked_.prompts.size() * generation.num_choices);
-  for (const std::vector<TokenId>& prompt : answer->asked_.prompts) {
-    answer->usage_.prompt_tokens += prompt.size();
+  Asked& its = answer->asked_;
+  const GenerationParams& generation = its.generation;
+  answer->streams_.reserve(its.prompts.size() * generation.num_choices);
+  const bool keeps_prompt = generation.return_token_ids || (generation.echo && generation.top_logprobs);
+  for (uint32_t prompt = 0; prompt < its.prompts.size(); ++prompt) {
+    answer->usage_.prompt_tokens += its.prompts[prompt].size();
     SamplingParams sampling = generation.sampling;
     if (!generation.has_seed) sampling.seed = draws.next();
     for (uint32_t choice = 0; choice < generation.num_choices; ++choice) {
-      Request request;
-      request.prompt = prompt;
-      request.sampling = sampling;
-      request.max_tokens = generation.max_tokens.value();
-      request.stop = generation.stop;
-      request.ignore_eos = generation.ignore_eos;
-      request.choice = choice;
-      Result<TextStream> stream = engine.submit(std::move(request), &reader);
+      Result<TextStream> stream = engine.submit(answer->make_request(prompt, choice, sampling), &reader);
       if (!stream.ok()) {
         Error error = std::move(stream).error();
-        if (error.param == "prompt") error.param = answer->asked_.prompt_param();
+        if (error.param == "prompt") error.param = its.prompt_param();
         return error;
       }
       answer->streams_.push_back(std::move(stream).value());
+      answer->reports_.emplace_back(its.kind, generation, &table,
+                                    keeps_prompt ? its.prompts[prompt] : std::vector<TokenId>(),
+                                    generation.echo ? its.echoes[prompt] : std::string());
     }
   }
-  answer->asked_.prompts.clear();
-  answer->asked_.prompts.shrink_to_fit();
+  its.prompts = {};
+  its.echoes = {};
   return answer;
+}
+
+Request Answer::make_request(uint32_t prompt, uint32_t choice, const SamplingParams& sampling) const {
+  const GenerationParams& generation = asked_.generation;
+  Request request;
+  request.prompt = asked_.prompts[prompt];
+  request.sampling = sampling;
+  request.max_tokens = generation.max_tokens.value();
+  request.min_tokens = generation.min_tokens;
+  request.stop = generation.stop;
+  request.stop_tokens = generation.stop_token_ids;
+  request.include_stop = generation.include_stop_str_in_output;
+  request.ignore_eos = generation.ignore_eos;
+  request.report_tokens = generation.return_token_ids;
+  request.top_logprobs = generation.top_logprobs;
+  request.prompt_logprobs = generation.echo && generation.top_logprobs;
+  request.choice = choice;
+  request.client = asked_.client;
+  request.arrived_ns = asked_.arrived_ns;
+  return request;
 }
 
 void Answer::count(const TextEvent& event, uint32_t index) {
@@ -89,7 +108,7 @@ Task<void> Answer::respond_whole(HttpExchange& exchange, const AnswerWriter& wri
       const std::optional<TextEvent> event = co_await streams_[index].next();
       if (!event) co_return;  // the client has left
       count(*event, index);
-      choices[index].text += event->text;
+      choices[index].text += reports_[index].add(*event);
       if (event->error) {
         HttpResponse failure = error_response(api_error(*event->error));
         co_await exchange.respond(std::move(failure));
@@ -98,6 +117,10 @@ Task<void> Answer::respond_whole(HttpExchange& exchange, const AnswerWriter& wri
       ended = event->finish.has_value();
       if (ended) choices[index].finish_reason = finish_word(*event->finish);
     }
+  }
+  for (uint32_t index = 0; index < streams_.size(); ++index) {
+    choices[index].extras = reports_[index].take();
+    choices[index].extras.prompt_token_ids = reports_[index].prompt_token_ids();
   }
   HttpResponse response;
   response.body = writer.whole(choices, usage_);
@@ -110,7 +133,10 @@ Task<void> Answer::respond_events(HttpExchange& exchange, AnswerWriter writer) {
   exchange.begin_events();
   std::vector<Task<void>> pumps;
   for (uint32_t index = 0; index < streams_.size(); ++index) {
-    if (asked_.kind == AnswerKind::kChat) exchange.put_event(writer.role(index));
+    if (asked_.kind == AnswerKind::kChat) {
+      const AnswerExtras extras = index == 0 ? first_extras(index) : extras_now(index);
+      exchange.put_event(writer.role(index, extras));
+    }
     pumps.push_back(pump(exchange, writer, index));
   }
   co_await exchange.flush();
@@ -121,21 +147,40 @@ Task<void> Answer::respond_events(HttpExchange& exchange, AnswerWriter writer) {
   co_await exchange.end_events();
 }
 
+// What goes out first of a chat, whose prompt is one, or of a completion's choice.
+AnswerExtras Answer::first_extras(uint32_t index) {
+  AnswerExtras extras = extras_now(index);
+  extras.prompt_token_ids = reports_[index].prompt_token_ids();
+  return extras;
+}
+
+AnswerExtras Answer::extras_now(uint32_t index) {
+  AnswerExtras extras = reports_[index].take();
+  if (asked_.generation.continuous_usage) extras.usage = &usage_;
+  return extras;
+}
+
 // One choice's text, as it comes. While a write waits for a slow reader, the stream gathers: nothing is lost, nothing
 // piles up.
 Task<void> Answer::pump(HttpExchange& exchange, const AnswerWriter& writer, uint32_t index) {
   bool ended = false;
+  bool is_first = asked_.kind == AnswerKind::kText;
   while (!ended && !exchange.client_gone()) {
     const std::optional<TextEvent> event = co_await streams_[index].next();
     if (!event) co_return;  // the client has left, or another choice failed
     count(*event, index);
-    if (!event->text.empty()) exchange.put_event(writer.text(index, event->text));
+    const std::string text = reports_[index].add(*event);
+    const AnswerExtras extras = std::exchange(is_first, false) ? first_extras(index) : extras_now(index);
+    const bool has_tokens = extras.token_ids != nullptr && !extras.token_ids->empty();
+    if (!text.empty() || has_tokens || !extras.logprobs.empty()) {
+      exchange.put_event(writer.text(index, text, extras));
+    }
     if (event->error && !failed_) {
       failed_ = true;
       exchange.put_event(write_error(api_error(*event->error)));
       interrupt_all();
     } else if (event->finish && !event->error) {
-      exchange.put_event(writer.finish(index, finish_word(*event->finish)));
+      exchange.put_event(writer.finish(index, finish_word(*event->finish), extras_now(index)));
     }
     ended = event->finish.has_value();
     co_await exchange.flush();

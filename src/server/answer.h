@@ -15,6 +15,7 @@
 #include "engine/text_stream.h"
 #include "http/http_exchange.h"
 #include "server/asked.h"
+#include "server/choice_report.h"
 
 namespace slipstream {
 
@@ -33,7 +34,9 @@ class RandomDraws {
 class Answer {
  public:
   // Gives every choice of every prompt to the engine: all, or none and the reason.
-  static Result<std::unique_ptr<Answer>> begin(Asked asked, Engine& engine, RandomDraws& draws, ResumeQueue& reader);
+  // table: of the model's tokens; outlives the answer.
+  static Result<std::unique_ptr<Answer>> begin(Asked asked, Engine& engine, const TokenTable& table, RandomDraws& draws,
+                                               ResumeQueue& reader);
 
   // Both return when the response has ended, or as soon as the client has left.
   Task<void> respond_whole(HttpExchange& exchange, const AnswerWriter& writer);
@@ -44,10 +47,14 @@ class Answer {
 
   Task<void> pump(HttpExchange& exchange, const AnswerWriter& writer, uint32_t index);
   void count(const TextEvent& event, uint32_t index);
+  Request make_request(uint32_t prompt, uint32_t choice, const SamplingParams& sampling) const;
   void interrupt_all();
+  AnswerExtras first_extras(uint32_t index);
+  AnswerExtras extras_now(uint32_t index);
 
   Asked asked_;
   std::vector<TextStream> streams_;  // [prompts * num_choices]: choice c of prompt p is p * num_choices + c
+  std::vector<ChoiceReport> reports_;  // the same
   Usage usage_;
   bool failed_ = false;              // one choice had an error: the request ends
 };

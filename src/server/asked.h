@@ -18,6 +18,9 @@ struct Asked {
   AnswerKind kind = AnswerKind::kChat;
   GenerationParams generation;
   std::vector<std::vector<TokenId>> prompts;  // >= 1, each >= 1 token or refused by the engine
+  std::vector<std::string> echoes;            // [prompts] with generation.echo: what the answers begin with; else none
+  uint32_t client = 0;                        // Request::client
+  uint64_t arrived_ns = 0;                    // Clock time at which the request was there
 
   std::string_view prompt_param() const { return kind == AnswerKind::kChat ? "messages" : "prompt"; }
 };

@@ -14,25 +14,43 @@ struct Entry {
 constexpr Entry kRoutes[] = {
     {"POST", "/v1/chat/completions", Route::kChat},
     {"POST", "/v1/completions", Route::kCompletions},
+    {"POST", "/tokenize", Route::kTokenize},
+    {"POST", "/detokenize", Route::kDetokenize},
     {"GET", "/v1/models", Route::kModels},
     {"GET", "/v1/models/", Route::kModel, false, true},
     {"GET", "/health", Route::kHealth, true},
     {"GET", "/ready", Route::kReady, true},
     {"GET", "/version", Route::kVersion, true},
+    {"GET", "/metrics", Route::kMetrics, true},
 };
 
 }  // namespace
 
 RouteMatch match_route(std::string_view method, std::string_view path) {
   RouteMatch match;
+  if (method == "OPTIONS" && (path == "/" || path == "*")) {
+    match.route = Route::kReady;
+    match.open = true;
+    return match;
+  }
   for (const Entry& entry : kRoutes) {
     const bool goes_on = path.size() > entry.path.size() && path.starts_with(entry.path);
     const bool here = entry.is_prefix ? goes_on : path == entry.path;
     if (!here) continue;
+    const bool is_get = entry.method == "GET";
     match.open = entry.open;
     if (entry.is_prefix) match.rest = path.substr(entry.path.size());
-    match.route = method == entry.method ? entry.route : Route::kWrongMethod;
-    if (match.route == Route::kWrongMethod) match.allow = entry.method;
+    if (method == entry.method || (is_get && method == "HEAD")) {
+      match.route = entry.route;
+      return match;
+    }
+    match.route = Route::kWrongMethod;
+    match.method = entry.method;
+    match.allow = is_get ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+    if (method == "OPTIONS") {  // tells nothing that is not public; a browser asks it before it may send a key
+      match.route = Route::kOptions;
+      match.open = true;
+    }
     return match;
   }
   return match;

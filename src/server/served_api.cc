@@ -8,6 +8,8 @@
 #include "api/answer_writer.h"
 #include "api/api_error.h"
 #include "api/json_text.h"
+#include "server/metrics_page.h"
+#include "server/tokenize_pages.h"
 
 namespace slipstream {
 namespace {
@@ -31,6 +33,7 @@ ServedApi::ServedApi(const ServerOptions& options, Clock clock)
       version_(options.version),
       stall_ns_(uint64_t{options.stall_timeout_s} * 1'000'000'000),
       keys_(options.api_keys),
+      reply_headers_(options.allowed_origins),
       clock_(clock),
       created_(unix_time_s()),
       draws_(options.random_seed) {}
@@ -43,18 +46,48 @@ void ServedApi::begin(Engine& engine, const ServedModel& model, TaskPool& text_t
 }
 
 Task<void> ServedApi::answer(HttpExchange& exchange) {
+  for (HttpHeader& header : headers_for(exchange.request().headers)) exchange.add_header(std::move(header));
+  co_await answer_route(exchange);
+  if (exchange.status() != 0) ++responses_[exchange.status()];
+}
+
+std::optional<HttpRefusal> ServedApi::admit_body(const HttpRequest& request) const {
+  if (match_route(request.method, request.path).open || keys_.find(request.header("Authorization"))) return {};
+  return HttpRefusal{401, "no key"};
+}
+
+HttpResponse ServedApi::refuse(const HttpRefusal& refusal) {
+  HttpResponse response =
+      error_response(refusal.status == 401 ? wrong_key_error() : api_error(refusal.status, refusal.message));
+  for (HttpHeader& header : headers_for(refusal.headers)) response.headers.push_back(std::move(header));
+  ++responses_[response.status];
+  return response;
+}
+
+std::vector<HttpHeader> ServedApi::headers_for(const std::vector<HttpHeader>& request) {
+  return reply_headers_.of(request, "req_" + draws_.next_id());
+}
+
+Task<void> ServedApi::answer_route(HttpExchange& exchange) {
   const HttpRequest& request = exchange.request();
   const RouteMatch match = match_route(request.method, request.path);
-  const bool generates = match.route == Route::kChat || match.route == Route::kCompletions;
+  const bool needs_model = match.route == Route::kChat || match.route == Route::kCompletions ||
+                           match.route == Route::kTokenize || match.route == Route::kDetokenize;
+  const std::optional<uint32_t> client = keys_.find(request.header("Authorization"));
+  const Caller caller{.client = client.value_or(0), .arrived_ns = clock_.now_ns()};
   HttpResponse response;
-  if (!match.open && !keys_.admit(request.header("Authorization"))) {
+  if (!match.open && !client) {
     response = error_response(wrong_key_error());
-  } else if (const std::optional<Error> refusal = generates ? not_ready() : std::nullopt) {
+  } else if (const std::optional<Error> refusal = needs_model ? not_ready() : std::nullopt) {
     response = error_response(api_error(*refusal));
   } else if (match.route == Route::kChat) {
-    co_return co_await handle_chat(exchange);
+    co_return co_await handle_chat(exchange, caller);
   } else if (match.route == Route::kCompletions) {
-    co_return co_await handle_completions(exchange);
+    co_return co_await handle_completions(exchange, caller);
+  } else if (match.route == Route::kTokenize) {
+    co_return co_await handle_page(exchange, caller, tokenize_page);
+  } else if (match.route == Route::kDetokenize) {
+    co_return co_await handle_page(exchange, caller, detokenize_page);
   } else {
     response = page(match, request);
   }
@@ -69,28 +102,43 @@ std::optional<Error> ServedApi::not_ready() const {
   return std::nullopt;
 }
 
-Task<void> ServedApi::handle_chat(HttpExchange& exchange) {
+Task<void> ServedApi::handle_chat(HttpExchange& exchange, Caller caller) {
   Result<Asked> asked = co_await text_threads_->run(
-      [this, &exchange] { return read_chat(exchange.request().body, model_, served_model_name_); });
-  co_await generate(exchange, std::move(asked));
+      [this, &exchange] { return read_chat(exchange.request().body, model_, served_model_name_); }, caller.client);
+  co_await generate(exchange, caller, std::move(asked));
 }
 
-Task<void> ServedApi::handle_completions(HttpExchange& exchange) {
+Task<void> ServedApi::handle_completions(HttpExchange& exchange, Caller caller) {
   Result<Asked> asked = co_await text_threads_->run(
-      [this, &exchange] { return read_completion(exchange.request().body, model_, served_model_name_); });
-  co_await generate(exchange, std::move(asked));
+      [this, &exchange] { return read_completion(exchange.request().body, model_, served_model_name_); },
+      caller.client);
+  co_await generate(exchange, caller, std::move(asked));
 }
 
-Task<void> ServedApi::generate(HttpExchange& exchange, Result<Asked> asked) {
+Task<void> ServedApi::handle_page(HttpExchange& exchange, Caller caller, MakePage make) {
+  const Result<std::string> page = co_await text_threads_->run(
+      [this, &exchange, make] { return make(exchange.request().body, model_, served_model_name_); }, caller.client);
+  exchange.drop_body();
+  if (exchange.client_gone()) co_return;
+  HttpResponse response;
+  if (page.ok()) response.body = *page;
+  else response = error_response(api_error(page.error()));
+  co_await exchange.respond(std::move(response));
+}
+
+Task<void> ServedApi::generate(HttpExchange& exchange, Caller caller, Result<Asked> asked) {
   exchange.drop_body();
   if (exchange.client_gone()) co_return;
   std::optional<Error> refusal;
   if (!asked.ok()) {
     refusal = std::move(asked).error();
   } else {
+    asked->client = caller.client;
+    asked->arrived_ns = caller.arrived_ns;
     const AnswerWriter writer(asked->kind, draws_.next_id(), unix_time_s(), served_model_name_);
     const bool stream = asked->generation.stream;
-    Result<std::unique_ptr<Answer>> answer = Answer::begin(std::move(*asked), *engine_, draws_, *reader_);
+    Result<std::unique_ptr<Answer>> answer =
+        Answer::begin(std::move(*asked), *engine_, model_.tokenizer->table(), draws_, *reader_);
     if (answer.ok()) {
       if (num_answers_ == 0) busy_since_ns_ = clock_.now_ns();
       const Counted in_work(num_answers_);
@@ -125,10 +173,16 @@ HttpResponse ServedApi::page(const RouteMatch& match, const HttpRequest& request
       if (const std::optional<Error> refusal = not_ready()) return error_response(api_error(*refusal));
       response.body = R"({"status":"ready"})";
       return response;
+    case Route::kMetrics:
+      return metrics_page();
+    case Route::kOptions:
+      response.headers = reply_headers_.preflight(request.headers, match.allow);
+      response.headers.push_back({"Allow", std::string(match.allow)});
+      return response;
     case Route::kWrongMethod:
       response = error_response(api_error(405, fmt::format("{} is not a method of {}; {} is.",
                                                            shortened(request.method), shortened(request.path),
-                                                           match.allow)));
+                                                           match.method)));
       response.headers.push_back({"Allow", std::string(match.allow)});
       return response;
     default:
@@ -147,6 +201,18 @@ HttpResponse ServedApi::health_page() const {
                   : stalled()        ? R"({"status":"stalled"})"
                   : draining_        ? R"({"status":"draining"})"
                                      : R"({"status":"ok"})";
+  return response;
+}
+
+HttpResponse ServedApi::metrics_page() const {
+  MetricsInput input{.engine = engine_ == nullptr ? EngineStats() : engine_->stats(),
+                     .loaded = engine_ != nullptr,
+                     .model_name = served_model_name_,
+                     .version = version_,
+                     .responses = responses_};
+  HttpResponse response;
+  response.content_type = kMetricsContentType;
+  response.body = write_metrics(input);
   return response;
 }
 

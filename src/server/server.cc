@@ -61,11 +61,11 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options, Clock
   http.port = options.port;
   http.limits = options.limits;
   http.handler = [api = &state->api](HttpExchange& exchange) { return api->answer(exchange); };
-  http.write_refusal = [](const HttpRefusal& refusal) {
-    return error_response(api_error(refusal.status, refusal.message));
-  };
+  http.admit_body = [api = &state->api](const HttpRequest& request) { return api->admit_body(request); };
+  http.write_refusal = [api = &state->api](const HttpRefusal& refusal) { return api->refuse(refusal); };
   ASSIGN_OR_RETURN(state->http, HttpServer::start(std::move(http), clock));
-  state->text_threads = std::make_unique<TaskPool>(options.text_threads, state->http->resume_queue());
+  state->text_threads = std::make_unique<TaskPool>(options.text_threads, state->http->resume_queue(),
+                                                   ApiKeys::num_clients(options.api_keys));
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "api/generation_params.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/engine.h"
@@ -26,7 +27,8 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8000;                 // 0: any free one, see Server::port()
   std::string served_model_name;        // what clients call the model
-  std::vector<std::string> api_keys;    // none: open to everyone who reaches the port
+  std::vector<std::string> api_keys;    // each passes check_api_key(); none: open to everyone who reaches the port
+  std::vector<std::string> allowed_origins;  // whose pages browsers show our answers to (ReplyHeaders); none: nobody's
   std::string version;                  // of the program, for /version
   uint64_t random_seed = 0;             // from the random device: ids of answers, seeds of requests that bring none
   uint32_t text_threads = 2;            // parse, render, encode
@@ -41,6 +43,7 @@ struct ServedModel {
   const ChatTemplate* chat_template = nullptr;  // null: the model has none, chat is refused in words
   uint32_t vocab_size = 0;                      // token ids of a prompt are below it (ModelConfig::vocab_size)
   uint32_t max_model_len = 0;                   // = EngineOptions::max_model_len
+  GenerationDefaults defaults = {};             // where a request says nothing
 };
 
 class Server {
@@ -52,7 +55,8 @@ class Server {
   uint16_t port() const;        // the bound one
   std::string address() const;  // "http://127.0.0.1:8000"
 
-  // Returns when requests are taken: they wait for serve(). Once. The engine outlives serve().
+  // Returns when requests are taken: they wait for serve(). Once. The engine outlives serve(), and has
+  // ApiKeys::num_clients(api_keys) clients.
   void begin(Engine& engine, const ServedModel& model);
   // Engine thread from here on; see above. Once, after begin().
   void serve();

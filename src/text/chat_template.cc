@@ -65,6 +65,7 @@ Result<std::vector<TextPiece>> ChatTemplate::render(const ChatTemplateInput& inp
       .unix_time_s = now_s,
       .utc_offset_s = input.unix_time_s ? 0 : local_utc_offset_s(now_s),
       .add_generation_prompt = input.add_generation_prompt,
+      .continue_final_message = input.continue_final_message,
   };
   TextBuffer text, trusted, fault;
   if (slipstream_text_template_render(state_->handle, &raw, text.out(), trusted.out(), fault.out()) != 0)

@@ -34,6 +34,7 @@ struct ChatTemplateInput {
   std::string tools_json;     // array, or empty
   std::string kwargs_json;    // object of further variables (enable_thinking ...), or empty
   bool add_generation_prompt = true;
+  bool continue_final_message = false;  // the prompt ends in the last message's text, as if it were being written
   // What strftime_now says, on UTC's clock; absent: now, on this machine's.
   std::optional<int64_t> unix_time_s = std::nullopt;
 };

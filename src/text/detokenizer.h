@@ -31,6 +31,8 @@ class Detokenizer {
   void put(TokenId token, std::string& out);
   // Appends what is held back, as U+FFFD where it is no character. The next put() begins a new text.
   void finish(std::string& out);
+  // Bytes are held back that may become text.
+  bool holds() const { return num_held_ > 0; }
 
  private:
   void put_bytes(std::string_view bytes, std::string& out);

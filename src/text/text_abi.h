@@ -87,6 +87,7 @@ typedef struct slipstream_text_render_input {
   int64_t unix_time_s;   // for strftime_now: this moment ...
   int64_t utc_offset_s;  // ... on a clock that is so much ahead of UTC
   bool add_generation_prompt;
+  bool continue_final_message;
 } slipstream_text_render_input;
 
 // trusted: where the template's own control tokens stand in text, pairs of uint32 [begin, end), in order.

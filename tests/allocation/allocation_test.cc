@@ -96,6 +96,7 @@ std::unique_ptr<House> model_house(const EngineOptions& options) {
   executor.block_tokens = options.block_tokens;
   executor.max_rows = options.max_num_batched_tokens;
   executor.max_slices = options.max_num_seqs;
+  executor.max_logit_rows = options.max_num_seqs + 10;
   executor.max_context = options.max_model_len;
   house->executor = CpuExecutor::make(house->checkpoint->config, house->weights, house->pool, executor).value();
   return house;
@@ -111,6 +112,9 @@ Request ask(uint32_t number, uint32_t num_prompt_tokens, uint32_t max_tokens) {
   request.sampling.top_p = number % 3 == 0 ? 0.9 : 1.0;
   request.sampling.top_k = number % 5 == 0 ? 20 : 0;
   request.sampling.seed = number;
+  request.report_tokens = number % 4 == 1;
+  if (number % 4 > 1) request.top_logprobs = number;
+  request.prompt_logprobs = number % 4 == 2;
   return request;
 }
 

@@ -26,3 +26,17 @@ def server(request):
 def client(server):
     with openai.OpenAI(base_url=server.address + "/v1", api_key="none", max_retries=0, timeout=300) as made:
         yield made
+
+
+notes = []
+
+
+@pytest.fixture(scope="session")
+def note():
+    """note("a figure"): said at the end of the run, also when all is well."""
+    return notes.append
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in notes:
+        terminalreporter.write_line(line)

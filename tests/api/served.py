@@ -3,12 +3,15 @@
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import tempfile
 
 HERE = pathlib.Path(__file__).parent
 PROGRAM = os.environ["SLIPSTREAM_PROGRAM"]
+# A sanitizer keeps freed memory and takes its time: then neither is judged.
+IS_SANITIZED = b"__asan_init" in pathlib.Path(PROGRAM).read_bytes()
 TINY_MODEL = HERE.parent / "data" / "oracle" / "llama-untied-bf16"
 TINY_OPTIONS = ["--chat-template", str(HERE / "chatml.jinja"), "--cache-memory-mb", "64"]
 
@@ -24,10 +27,19 @@ def smollm2():
 class Served:
     """A running server; `address` is http://127.0.0.1:PORT."""
 
-    def __init__(self, model, *options):
+    def __init__(self, model, *options, max_descriptors=None):
+        def limit_descriptors():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max_descriptors, max_descriptors))
+
         self.log = tempfile.TemporaryFile()
         command = [PROGRAM, "serve", str(model), "--port", "0", "--served-model-name", "model", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            preexec_fn=limit_descriptors if max_descriptors else None,
+        )
         facts = self.process.stdout.readline()  # one line of facts once it serves; the end when it could not start
         found = re.search(r"(http://127\.0\.0\.1:\d+)", facts)
         if not found:
@@ -45,7 +57,11 @@ class Served:
 
     def wait(self, timeout_s=60):
         self.process.stdout.close()
-        return self.process.wait(timeout_s)
+        status = self.process.wait(timeout_s)
+        if status != 0:  # a sanitizer's report, say: pytest shows it with the test that failed
+            self.log.seek(0)
+            print(self.log.read().decode(errors="replace")[-20_000:])
+        return status
 
     def kill(self):
         if self.process.poll() is None:

@@ -4,10 +4,12 @@
 python3 tests/command_line/command_line_test.py PROGRAM DATA_FOLDER
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import re
+import resource
 import shlex
 import signal
 import socket
@@ -32,6 +34,15 @@ def run(*arguments, **environment):
         env={**os.environ, **environment},
         check=False,
     )
+
+
+def health(connection):
+    """The status of /health, asked on an open connection; empty when the server has closed it."""
+    try:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        return connection.recv(4096).decode()[9:12]
+    except ConnectionError:
+        return ""
 
 
 class CommandLine(unittest.TestCase):
@@ -175,9 +186,12 @@ class HubNames(unittest.TestCase):
 
 
 class Serving(unittest.TestCase):
-    def serve(self, *options):
+    def serve(self, *options, descriptors=None):
         command = [PROGRAM, "serve", str(MODEL), "--cache-memory-mb", "32", "--chat-template", str(CHATML), *options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        limit = descriptors and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, descriptors))
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit
+        )
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
         return process, process.stdout.readline()
@@ -214,6 +228,25 @@ class Serving(unittest.TestCase):
         self.assertEqual(
             [row[:4] for row in steps], [("1", "3", "0", "3"), ("2", "1", "1", "0"), ("3", "1", "1", "0")]
         )
+
+    def test_as_many_files_as_it_may_open_and_no_more_connections_than_that(self):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for limits, connections in [((64, 64), 32), ((64, min(most, 8192)), None)]:
+            process, facts = self.serve("--port", "0", descriptors=limits)
+            port = int(re.search(r"http://[\d.]+:(\d+)", facts).group(1))
+            with contextlib.ExitStack() as open_ones:
+                opened = (socket.create_connection(("127.0.0.1", port), 30) for _ in range(40))
+                sockets = [open_ones.enter_context(one) for one in opened]
+                answers = [health(one) for one in sockets]
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=60)
+            if connections:
+                self.assertRegex(errors, rf"may open only 64 files, so {connections} connections .*ulimit -n")
+                self.assertGreaterEqual(answers.count("200"), connections)
+                self.assertLessEqual(set(answers), {"200", "429", ""})  # too many: told so, or closed to make room
+            elif most >= 8192:
+                self.assertNotIn("files", errors)
+                self.assertEqual(answers, ["200"] * 40)
 
     def test_a_port_that_is_taken_is_one_line_and_1(self):
         with socket.socket() as taken:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes the first inputs of the fuzz targets: python3 tests/fuzz/make_corpus.py [ORACLE_FOLDER]
 
-Small whole models for safetensors and GGUF, and the configs, tokenizers and templates of tests/data/oracle, or of
-ORACLE_FOLDER with more of them. Files whose name begins with "seed-" are its own and are written anew; others in
-tests/fuzz/corpus are inputs that once were findings and stay.
+Small whole models for safetensors and GGUF, the configs, tokenizers and templates of tests/data/oracle, or of
+ORACLE_FOLDER with more of them, and requests out of the corpus of tests/api. Files whose name begins with "seed-" are
+its own and are written anew; others in tests/fuzz/corpus are inputs that once were findings and stay.
 """
 import json
 import pathlib
@@ -253,6 +253,27 @@ def template_inputs():
         put("template", f"pieces-{begin:03}", b"\0".join([b"\n".join(pieces[begin:begin + 12]), b"", b"", lines[0]]))
 
 
+# ---------------------------------------------------------------- requests
+
+def request_inputs():
+    """Of the corpus of tests/api: each third request wrong below JSON, and a body for each parameter and kind."""
+    sys.path.insert(0, str(ROOT / "tests/api"))
+    import hostile_http
+    import hostile_requests
+
+    short = [item for item in hostile_http.HTTP.items() if len(item[1][0]) < 2000]
+    for number, (name, (data, _)) in enumerate(short[::3]):
+        put("request", f"http-{number:02}", b"\0" + bytes([number]) + data)
+    whole = [json.dumps(request).encode() for _, request in hostile_requests.BASES]
+    texts = [case.body for case in hostile_requests.cases() if len(case.body) < 400]
+    kinds = {case.name.split(":")[0]: case.body for case in hostile_requests.parameter_cases() if len(case.body) < 400}
+    for number, body in enumerate([*whole, *kinds.values(), *texts[::24]]):
+        put("request", f"body-{number:03}", b"\1\0" + body)
+    for number, body in enumerate(whole):
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        put("request", f"whole-{number}", b"\0\7" + head.encode() + body)
+
+
 def main():
     oracles = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests/data/oracle"
     for old in CORPUS.glob("*/seed-*"):
@@ -262,6 +283,7 @@ def main():
     gguf_inputs()
     text_inputs(oracles)
     template_inputs()
+    request_inputs()
     files = [path for path in CORPUS.rglob("*") if path.is_file()]
     print(len(files), "inputs,", sum(path.stat().st_size for path in files), "bytes")
 

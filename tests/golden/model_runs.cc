@@ -136,7 +136,7 @@ std::vector<std::vector<TokenId>> greedy_tokens(const LoadedModel& model, Thread
       if (one.num_left == 0) continue;
       const auto pending = static_cast<uint32_t>(one.tokens.size()) - one.num_computed;
       slices.push_back(
-          {static_cast<uint32_t>(rows.size()), pending, one.num_computed, one.first_block, one.num_blocks, true});
+          {static_cast<uint32_t>(rows.size()), pending, one.num_computed, one.first_block, one.num_blocks, 1});
       of_slice.push_back(index);
       rows.insert(rows.end(), one.tokens.begin() + one.num_computed, one.tokens.end());
     }

@@ -58,6 +58,10 @@ inline void set_config(const std::string& folder, const std::string& key, const 
   edit_json(folder + "/config.json", [&](Json& json) { json[key] = Json::parse(value); });
 }
 
+inline void set_generation(const std::string& folder, const std::string& key, const char* value) {
+  edit_json(folder + "/generation_config.json", [&](Json& json) { json[key] = Json::parse(value); });
+}
+
 inline void set_quantization(const std::string& folder, const char* value) {
   set_config(folder, "quantization", value);
   set_config(folder, "quantization_config", value);

@@ -53,6 +53,43 @@ Kinds words_for_numbers() {
   };
 }
 
+Kinds wrong_suggestions() {
+  return {
+      {"suggested-string",
+       kPlain,
+       [](auto& f) { set_generation(f, "temperature", R"("0.6\n")"); },
+       {"generation_config.json: temperature is '0.6", "expected a number from 0 to 2"}},
+      {"suggested-huge",
+       kPlain,
+       [](auto& f) { set_generation(f, "temperature", "1e30"); },
+       {"generation_config.json: temperature is 1e+30, expected a number from 0 to 2"}},
+      {"suggested-negative",
+       kPlain,
+       [](auto& f) { set_generation(f, "top_k", "-5"); },
+       {"generation_config.json: top_k is -5, expected a whole number from 0"}},
+      {"suggested-list",
+       kPlain,
+       [](auto& f) { set_generation(f, "top_p", "[0.9]"); },
+       {"generation_config.json: top_p is a list, expected a number"}},
+      {"suggested-none",
+       kPlain,
+       [](auto& f) { set_generation(f, "top_p", "0"); },
+       {"generation_config.json: top_p is 0, expected above 0"}},
+      {"suggested-penalty",
+       kPlain,
+       [](auto& f) { set_generation(f, "repetition_penalty", "-1.0"); },
+       {"generation_config.json: repetition_penalty is -1.0, expected a number from 0.01 to 10"}},
+      {"suggested-length",
+       kPlain,
+       [](auto& f) { set_generation(f, "max_new_tokens", "18446744073709551616"); },
+       {"generation_config.json: max_new_tokens is ", "expected a whole number from 1"}},
+      {"suggested-flag",
+       kPlain,
+       [](auto& f) { set_generation(f, "do_sample", "1"); },
+       {"generation_config.json: do_sample is 1, expected true or false"}},
+  };
+}
+
 Kinds wrong_shapes() {
   return {
       {"vocab-larger",
@@ -163,7 +200,7 @@ Kinds values_that_are_none() {
 
 Kinds wrong_numbers() {
   Kinds kinds = words_for_numbers();
-  for (const auto& part : {wrong_shapes(), wrong_ropes(), values_that_are_none()})
+  for (const auto& part : {wrong_suggestions(), wrong_shapes(), wrong_ropes(), values_that_are_none()})
     kinds.insert(kinds.end(), part.begin(), part.end());
   return kinds;
 }

@@ -77,9 +77,9 @@ void expect_no_allocations(const std::string& checkpoint) {
       std::vector<BlockId> tables = table;
       tables.insert(tables.end(), other.begin(), other.end());
 
-      const std::vector<StepSlice> prompt{{0, 700, 0, 0, 16, true}};
-      const std::vector<StepSlice> mixed{{0, 1, 700, 0, 16, true}, {1, 70, 0, 16, 2, false}};
-      const std::vector<StepSlice> single{{0, 1, 701, 0, 16, true}, {1, 1, 70, 16, 2, true}};
+      const std::vector<StepSlice> prompt{{0, 700, 0, 0, 16, 1}};
+      const std::vector<StepSlice> mixed{{0, 1, 700, 0, 16, 1}, {1, 70, 0, 16, 2, 0}};
+      const std::vector<StepSlice> single{{0, 1, 701, 0, 16, 1}, {1, 1, 70, 16, 2, 1}};
       const std::vector<BlockCopy> copies{{3, 25, 40}};
       const uint64_t before = num_allocations.load();
       executor.value()->run({tokens, prompt, tables, {}});

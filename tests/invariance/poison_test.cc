@@ -72,7 +72,7 @@ class Poison : public testing::TestWithParam<std::tuple<Isa, ActivationMode, con
     const uint32_t blocks = 3;  // of 16 tokens, for 40; PromptRun has handed them out in order
     for (uint32_t prompt = 0; prompt < 8; ++prompt) {
       tokens.push_back(prompt == victim ? last : prompts_[prompt].back());
-      slices.push_back({prompt, 1, 39, prompt * blocks, blocks, true});
+      slices.push_back({prompt, 1, 39, prompt * blocks, blocks, 1});
       for (uint32_t block = 0; block < blocks; ++block) tables.push_back(prompt * blocks + block);
     }
     const Logits logits = run.executor->run({tokens, slices, tables, {}});

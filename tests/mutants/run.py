@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ["src", "tests/simulation"]
 COMMON = ["src/base/*.cc", "src/sample/*.cc", "src/cache/*.cc", "src/engine/*.cc", "src/kernels/scalar_math.cc",
           "src/text/detokenizer.cc"]
-WORLD = ["tests/simulation/echo_executor.cc", "tests/simulation/world.cc"]
+WORLD = ["tests/simulation/echo_executor.cc", "tests/simulation/plain_answer.cc", "tests/simulation/world.cc"]
 GTEST = ["-lgtest", "-lgtest_main"]
 PROGRAMS = {  # name: its own sources, libraries, arguments
     "cache_test": (["src/cache/*_test.cc"], GTEST, []),

@@ -34,7 +34,7 @@ std::span<const float> EchoModel::logits() {
 EchoExecutor::EchoExecutor(const EchoOptions& options)
     : options_(options), slots_(size_t{options.num_blocks} * options.block_tokens, kPoison) {
   found_.reserve(options.max_slices);
-  logits_.resize(size_t{options.max_slices} * options.vocab_size);
+  logits_.resize(size_t{max_logit_rows()} * options.vocab_size);
   slice_finite_.reserve(options.max_slices);
 }
 
@@ -58,12 +58,12 @@ Logits EchoExecutor::run(const StepInput& input) {
       found.chain = EchoModel::chain(found.chain, input.tokens[slice.first_row + row], position);
       found.digest = EchoModel::digest(found.digest, found.chain);
       slot(input, slice, position) = found.finite ? found.chain : kNotFinite;
+      if (row + slice.num_logits < slice.num_rows) continue;
+      CHECK(num_logits < max_logit_rows(), "{} rows of logits", num_logits);
+      const size_t begin = size_t{num_logits++} * options_.vocab_size;
+      EchoModel::write_logits(found.digest, std::span(logits_).subspan(begin, options_.vocab_size));
     }
     slice_finite_.push_back(found.finite ? 1 : 0);
-    if (!slice.wants_logits) continue;
-    EchoModel::write_logits(found.digest,
-                            std::span(logits_).subspan(num_logits * options_.vocab_size, options_.vocab_size));
-    ++num_logits;
   }
   if (options_.clock_ns != nullptr) {
     options_.clock_ns->fetch_add(options_.ns_per_step + options_.ns_per_row * input.tokens.size());

@@ -23,6 +23,7 @@ struct EchoOptions {
   uint32_t block_tokens = 64;
   uint32_t max_rows = 2048;
   uint32_t max_slices = 256;
+  uint32_t max_scored_rows = 16;              // rows of logits beyond one for each slice
   std::atomic<uint64_t>* clock_ns = nullptr;  // moved on by each run, for engines with a manual clock
   uint64_t ns_per_step = 0;
   uint64_t ns_per_row = 0;
@@ -54,6 +55,7 @@ class EchoExecutor final : public Executor {
   uint32_t vocab_size() const override { return options_.vocab_size; }
   uint32_t max_rows() const override { return options_.max_rows; }
   uint32_t max_slices() const override { return options_.max_slices; }
+  uint32_t max_logit_rows() const override { return options_.max_slices + options_.max_scored_rows; }
 
   // Overwrites blocks whose content nobody may read any more.
   void poison(std::span<const BlockId> blocks);
@@ -81,7 +83,7 @@ class EchoExecutor final : public Executor {
   const EchoOptions options_;
   std::vector<uint64_t> slots_;         // [num_blocks][block_tokens]
   std::vector<Found> found_;            // [slices]
-  std::vector<float> logits_;           // [slices][vocab_size]
+  std::vector<float> logits_;           // [max_logit_rows()][vocab_size]
   std::vector<uint8_t> slice_finite_;   // [slices]
   std::optional<uint32_t> failing_slice_;
   uint64_t num_bad_reads_ = 0;

@@ -36,6 +36,7 @@ std::unique_ptr<CpuExecutor> ModelWorlds::make_executor(uint32_t num_blocks, uin
   options.block_tokens = block_tokens;
   options.max_rows = kMostRows;
   options.max_slices = max_slices;
+  options.max_logit_rows = max_slices + 5;
   options.max_context = kLongest;
   auto executor = CpuExecutor::make(checkpoint_.config, weights_, pool_, options);
   CHECK(executor.ok(), "{}", executor.error().message);
@@ -48,13 +49,15 @@ Answer ModelWorlds::answer_alone(const World& world, const Request& request) {
   options.block_tokens = 16;
   options.max_model_len = world.options.max_model_len;
   options.max_step_ms = 0;
+  options.num_clients = world.options.num_clients;
   options.prefix_cache = false;
   options.eos_tokens = world.options.eos_tokens;
   Engine engine(options, *alone_, pool_, &table_, Clock::real());
   TextStream stream = engine.submit(request, nullptr).value();
   while (engine.step()) {}
-  const TextEvent event = stream.try_next().value();
-  return {event.text, event.num_tokens, event.finish.value()};
+  Answer answer;
+  answer.add(stream.try_next().value());
+  return answer;
 }
 
 WorldResult ModelWorlds::run(uint64_t seed) {

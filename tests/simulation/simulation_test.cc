@@ -135,6 +135,39 @@ TEST(Simulation, a_storm_of_preemptions_comes_to_an_end) {
   EXPECT_GT(engine.stats().num_preemptions, 20u);
 }
 
+// How many steps the last of a crowd waits for its first token.
+uint32_t steps_to_first_token_of_last(Crowd& crowd) {
+  EchoExecutor echo(crowd.echo_options());
+  Engine engine(crowd.world.options, echo, crowd.pool, &crowd.table, Clock::manual(&crowd.clock_ns));
+  std::vector<TextStream> streams;
+  for (const WorldRequest& asked : crowd.world.requests)
+    streams.push_back(engine.submit(asked.request, nullptr).value());
+  uint32_t steps = 0;
+  Answer last;
+  for (; last.num_tokens == 0; ++steps) {
+    engine.step();
+    if (steps < 200) {
+      EXPECT_EQ(engine.check(), "");
+    }
+    last = read_all(streams.back());
+  }
+  while (engine.step()) {}
+  last.text += read_all(streams.back()).text;
+  EXPECT_EQ(last.text, crowd.alone(streams.size() - 1).text);
+  return steps;
+}
+
+TEST(Simulation, a_lone_request_beside_a_thousand_of_another_client_waits_for_a_turn_of_them) {
+  Crowd crowd(1000);
+  crowd.world.options.num_blocks = 100;
+  crowd.world.options.max_num_seqs = 4;
+  crowd.world.options.num_clients = 2;
+  crowd.world.options.turn_tokens = 100;
+  EXPECT_GT(steps_to_first_token_of_last(crowd), 249u * 40);  // four at a time, forty steps each
+  crowd.world.requests.back().request.client = 1;
+  EXPECT_EQ(steps_to_first_token_of_last(crowd), 1u);  // a turn of 100 tokens is one of the crowd; the lone one is next
+}
+
 TEST(Simulation, a_crowd_that_starts_alike_shares_what_it_starts_with) {
   Crowd crowd(8);
   EchoExecutor echo(crowd.echo_options());

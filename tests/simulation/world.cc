@@ -1,12 +1,11 @@
 #include "world.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "base/check.h"
 #include "dice.h"
-#include "sample/logit_rules.h"
-#include "sample/sampler.h"
-#include "text/detokenizer.h"
 
 namespace slipstream {
 namespace {
@@ -34,6 +33,17 @@ std::vector<std::string> make_stops(Dice& dice) {
   return stops;
 }
 
+// What few requests ask for.
+void add_wishes(Request& request, Dice& dice, uint32_t vocab_size) {
+  if (dice.one_in(4)) request.min_tokens = dice.from(1, 8);
+  if (dice.one_in(4)) request.stop_tokens = {dice.from(0, vocab_size - 1), dice.from(0, vocab_size - 1)};
+  request.include_stop = dice.one_in(4);
+  request.report_tokens = dice.one_in(3);
+  if (dice.one_in(3)) request.top_logprobs = dice.from(0, 5);
+  request.prompt_logprobs = request.top_logprobs && dice.one_in(2);
+  if (request.prompt_logprobs && dice.one_in(4)) request.max_tokens = 0;
+}
+
 // A beginning that others have too, then tokens of its own.
 std::vector<TokenId> make_prompt(Dice& dice, std::span<const std::vector<TokenId>> beginnings, uint32_t longest,
                                  uint32_t vocab_size) {
@@ -49,13 +59,10 @@ std::vector<TokenId> make_prompt(Dice& dice, std::span<const std::vector<TokenId
   return prompt;
 }
 
-// One reader: everything it got so far.
 struct Reader {
   std::optional<TextStream> stream;
-  std::string text;
-  uint32_t num_tokens = 0;
+  Answer answer;  // so far
   uint32_t num_events = 0;
-  std::optional<FinishReason> finish;
   std::optional<Error> error;
   uint32_t cached_tokens = 0;
 };
@@ -63,18 +70,19 @@ struct Reader {
 // Takes what is there. A fault where an event breaks a promise of its own.
 std::string read(const World& world, const WorldRequest& asked, Reader& reader) {
   while (auto event = reader.stream->try_next()) {
-    if (reader.finish) return "an event after the last";
+    if (reader.answer.finish) return "an event after the last";
     if (event->cached_tokens >= asked.request.prompt.size()) return "the whole prompt came from the cache";
     if (reader.num_events > 0 && event->cached_tokens != reader.cached_tokens) return "cached_tokens changed";
+    if (asked.request.report_tokens && event->tokens.size() != event->num_tokens) {
+      return fmt::format("{} tokens reported of {}", event->tokens.size(), event->num_tokens);
+    }
     // Whoever looks after every step sees each event alone.
     const uint32_t expected = reader.num_events == 0 ? 1 : world.options.stream_interval;
     if (asked.read_one_in == 1 && !event->finish && event->num_tokens != expected) {
       return fmt::format("{} tokens in event {}", event->num_tokens, reader.num_events);
     }
     ++reader.num_events;
-    reader.text += event->text;
-    reader.num_tokens += event->num_tokens;
-    reader.finish = event->finish;
+    reader.answer.add(*event);
     reader.error = event->error;
     reader.cached_tokens = event->cached_tokens;
   }
@@ -83,20 +91,16 @@ std::string read(const World& world, const WorldRequest& asked, Reader& reader) 
 
 // Why the answer is not what the request would get alone; empty when it is.
 std::string compare(const World& world, const WorldRequest& asked, const Reader& reader, const Answer& alone) {
-  if (!reader.finish) {
-    if (!asked.cancel_step) return "it never ended";
-    return alone.text.starts_with(reader.text)
-               ? ""
-               : fmt::format("cancelled after '{}', alone: {}", reader.text, to_string(alone));
-  }
-  if (*reader.finish == FinishReason::kError) {
+  const Answer& answer = reader.answer;
+  const auto unless_begun = [&](const char* how) {
+    return answer.begins(alone) ? "" : fmt::format("{} after {}, alone: {}", how, to_string(answer), to_string(alone));
+  };
+  if (!answer.finish) return asked.cancel_step ? unless_begun("cancelled") : "it never ended";
+  if (*answer.finish == FinishReason::kError) {
     if (world.fail_one_in == 0) return "it failed: " + reader.error->message;
     if (!reader.error || reader.error->kind != ErrorKind::kModel) return "an error of the wrong kind";
-    return alone.text.starts_with(reader.text)
-               ? ""
-               : fmt::format("failed after '{}', alone: {}", reader.text, to_string(alone));
+    return unless_begun("failed");
   }
-  const Answer answer{reader.text, reader.num_tokens, *reader.finish};
   return answer == alone ? "" : fmt::format("{}, alone: {}", to_string(answer), to_string(alone));
 }
 
@@ -140,6 +144,9 @@ World make_world(uint64_t seed, const WorldShape& shape) {
   options.cache_seed = dice.bits();
   options.stream_interval = dice.one_in(2) ? 1 : dice.from(2, 6);
   options.eos_tokens = shape.eos_tokens;
+  options.num_clients = dice.one_in(3) ? 1 : dice.from(2, 4);
+  options.turn_tokens = dice.one_in(2) ? dice.from(1, 20) : dice.from(1, 300);
+  const bool one_is_greedy = dice.one_in(2);
   if (dice.one_in(5)) world.fail_one_in = dice.from(2, 40);
 
   std::vector<std::vector<TokenId>> beginnings(dice.from(1, 3));
@@ -155,7 +162,9 @@ World make_world(uint64_t seed, const WorldShape& shape) {
     asked.request.max_tokens = dice.one_in(8) ? 1 : dice.from(1, dice.one_in(2) ? 10 : options.max_model_len);
     asked.request.stop = make_stops(dice);
     asked.request.ignore_eos = dice.one_in(2);
+    add_wishes(asked.request, dice, shape.vocab_size);
     asked.request.choice = dice.one_in(4) ? dice.from(1, 3) : 0;
+    if (!one_is_greedy || dice.one_in(4)) asked.request.client = dice.from(0, options.num_clients - 1);
     asked.submit_step = dice.from(0, arrivals);
     if (dice.one_in(5)) asked.cancel_step = asked.submit_step + dice.from(0, 40);
     asked.read_one_in = dice.one_in(2) ? 1 : dice.from(2, 9);
@@ -164,57 +173,32 @@ World make_world(uint64_t seed, const WorldShape& shape) {
   return world;
 }
 
-std::string to_string(const Answer& answer) {
-  static constexpr const char* kReasons[] = {"stop", "length", "error"};
-  return fmt::format("'{}' ({} tokens, {})", answer.text, answer.num_tokens, kReasons[static_cast<int>(answer.finish)]);
+void Answer::add(const TextEvent& event) {
+  const auto append = [](auto& all, const auto& more) { all.insert(all.end(), more.begin(), more.end()); };
+  text += event.text;
+  num_tokens += event.num_tokens;
+  finish = event.finish;
+  append(tokens, event.tokens);
+  append(logprobs, event.logprobs);
+  append(text_begins, event.text_begins);
+  append(prompt_logprobs, event.prompt_logprobs);
 }
 
-Answer echo_answer(const World& world, const Request& request, const TokenTable& table) {
-  EchoModel model(table.num_tokens());
-  for (const TokenId token : request.prompt) model.put(token);
-  const auto prompt_tokens = static_cast<uint32_t>(request.prompt.size());
-  const uint32_t max_tokens = std::min(request.max_tokens, world.options.max_model_len - prompt_tokens);
-  Detokenizer detokenizer(&table);
-  std::vector<std::byte> scratch(sampler_scratch_bytes(table.num_tokens()) + 64);
-  void* aligned = scratch.data();
-  size_t space = scratch.size();
-  std::align(64, space - 64, aligned, space);
+bool Answer::begins(const Answer& whole) const {
+  const auto begins_with = [](const auto& all, const auto& part) {
+    return part.size() <= all.size() && std::equal(part.begin(), part.end(), all.begin());
+  };
+  return whole.text.starts_with(text) && num_tokens <= whole.num_tokens && begins_with(whole.tokens, tokens) &&
+         begins_with(whole.logprobs, logprobs) && begins_with(whole.text_begins, text_begins) &&
+         begins_with(whole.prompt_logprobs, prompt_logprobs);
+}
 
-  Answer answer;
-  std::vector<TokenId> output;
-  for (uint32_t drawn = 0;; ++drawn) {
-    const DrawPosition where{prompt_tokens + drawn, request.choice};
-    // Counted afresh each time: what the engine keeps over preemption and chunks must come to the same.
-    TokenCounts counts(prompt_tokens + drawn);
-    for (const TokenId token : request.prompt) counts.add_prompt(token);
-    for (const TokenId token : output) counts.add_output(token);
-    std::vector<float> logits(model.logits().begin(), model.logits().end());
-    apply_logit_rules(logits, request.sampling,
-                      needs_counts(request.sampling) ? std::move(counts) : TokenCounts());
-    const TokenId token = sample_token(logits, request.sampling, where, {static_cast<std::byte*>(aligned), space});
-    model.put(token);
-    output.push_back(token);
-    ++answer.num_tokens;
-    const bool is_eos = !request.ignore_eos && std::ranges::count(world.options.eos_tokens, token) > 0;
-    const bool is_last = is_eos || answer.num_tokens == max_tokens;
-    if (!is_eos) detokenizer.put(token, answer.text);
-    if (is_last) detokenizer.finish(answer.text);
-    // The first place where a stop string ends; of those that end there, the longest.
-    for (size_t end = 1; end <= answer.text.size(); ++end) {
-      size_t longest = 0;
-      for (const std::string& stop : request.stop) {
-        if (std::string_view(answer.text).substr(0, end).ends_with(stop)) longest = std::max(longest, stop.size());
-      }
-      if (longest == 0) continue;
-      answer.text.resize(end - longest);
-      answer.finish = FinishReason::kStop;
-      return answer;
-    }
-    if (is_last) {
-      answer.finish = is_eos ? FinishReason::kStop : FinishReason::kLength;
-      return answer;
-    }
-  }
+std::string to_string(const Answer& answer) {
+  static constexpr const char* kReasons[] = {"stop", "length", "error"};
+  return fmt::format("'{}' ({} tokens, {}; {} token ids, {} logprobs from {}, {} of the prompt)", answer.text,
+                     answer.num_tokens, answer.finish ? kReasons[static_cast<int>(*answer.finish)] : "not at its end",
+                     fmt::join(answer.tokens, " "), answer.logprobs.size(), fmt::join(answer.text_begins, " "),
+                     answer.prompt_logprobs.size());
 }
 
 WorldResult run_world(const World& world, Executor& executor, EchoExecutor* echo, const TokenTable& table,
@@ -262,7 +246,7 @@ WorldResult run_world(const World& world, Executor& executor, EchoExecutor* echo
     std::string broken = reader.stream ? read(world, world.requests[index], reader) : "";
     if (broken.empty()) broken = compare(world, world.requests[index], reader, alone[index]);
     if (!broken.empty()) return fault(index, broken), result;
-    if (reader.finish) ++result.num_by_finish[static_cast<int>(*reader.finish)];
+    if (reader.answer.finish) ++result.num_by_finish[static_cast<int>(*reader.answer.finish)];
   }
   result.stats = engine.stats();
   if (result.stats.blocks_in_use != 0)
@@ -304,6 +288,7 @@ WorldResult run_echo_world(uint64_t seed) {
                          .block_tokens = world.options.block_tokens,
                          .max_rows = world.options.max_num_batched_tokens,
                          .max_slices = world.options.max_num_seqs,
+                         .max_scored_rows = 1 + static_cast<uint32_t>(seed % 6),
                          .clock_ns = &clock_ns,
                          .ns_per_step = world.ns_per_step,
                          .ns_per_row = world.ns_per_row});

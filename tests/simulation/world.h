@@ -42,15 +42,24 @@ WorldShape echo_world_shape();
 
 World make_world(uint64_t seed, const WorldShape& shape);
 
+// Everything one reader got: the events of a stream, joined.
 struct Answer {
   std::string text;
   uint32_t num_tokens = 0;
-  FinishReason finish = FinishReason::kLength;
+  std::optional<FinishReason> finish = std::nullopt;
+  std::vector<TokenId> tokens = {};
+  std::vector<TokenLogprob> logprobs = {};
+  std::vector<uint64_t> text_begins = {};
+  std::vector<TokenLogprob> prompt_logprobs = {};
   bool operator==(const Answer&) const = default;
+
+  void add(const TextEvent& event);
+  // This is how `whole` begins, as far as it got.
+  bool begins(const Answer& whole) const;
 };
 std::string to_string(const Answer& answer);
 
-// What the EchoModel answers: a plain loop without engine, blocks or batches.
+// What the EchoModel answers: a plain loop without engine, blocks or batches (plain_answer.cc).
 Answer echo_answer(const World& world, const Request& request, const TokenTable& table);
 
 struct WorldResult {

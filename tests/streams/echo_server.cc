@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "server/api_keys.h"
 #include "text/detokenizer.h"
 
 namespace slipstream {
@@ -25,6 +26,23 @@ std::string spelled(uint32_t byte) {
   return {static_cast<char>(0xC0 | code_point >> 6), static_cast<char>(0x80 | (code_point & 0x3F))};
 }
 
+ChatTemplate chat_template(const Tokenizer& tokenizer) {
+  Result<ChatTemplate> made = ChatTemplate::make(
+      "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor "
+      "%}"
+      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+      {.bos_token = "", .eos_token = "<|im_end|>", .control_tokens = tokenizer.control_tokens()});
+  CHECK(made.ok(), "{}", made.error().message);
+  return std::move(made).value();
+}
+
+EchoServerOptions with_clients(EchoServerOptions options) {
+  options.engine.num_clients = ApiKeys::num_clients(options.server.api_keys);
+  return options;
+}
+
+}  // namespace
+
 Tokenizer byte_tokenizer() {
   BpeVocabulary vocabulary;
   vocabulary.pre = "smollm";
@@ -38,18 +56,6 @@ Tokenizer byte_tokenizer() {
   CHECK(tokenizer.ok(), "{}", tokenizer.error().message);
   return std::move(tokenizer).value();
 }
-
-ChatTemplate chat_template(const Tokenizer& tokenizer) {
-  Result<ChatTemplate> made = ChatTemplate::make(
-      "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor "
-      "%}"
-      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
-      {.bos_token = "", .eos_token = "<|im_end|>", .control_tokens = tokenizer.control_tokens()});
-  CHECK(made.ok(), "{}", made.error().message);
-  return std::move(made).value();
-}
-
-}  // namespace
 
 Logits GatedExecutor::run(const StepInput& input) {
   {
@@ -93,7 +99,7 @@ EchoServerOptions::EchoServerOptions() {
 }
 
 EchoServer::EchoServer(EchoServerOptions options)
-    : options_(std::move(options)),
+    : options_(with_clients(std::move(options))),
       tokenizer_(byte_tokenizer()),
       chat_template_(chat_template(tokenizer_)),
       executor_({.vocab_size = kVocabSize,
@@ -122,22 +128,29 @@ void EchoServer::join() { engine_thread_.join(); }
 
 EchoServer::Expected EchoServer::echo_answer(std::vector<TokenId> prompt, uint32_t max_tokens,
                                              const std::string& stop, bool ignore_eos) const {
+  return slipstream::echo_answer(
+      tokenizer_, {std::move(prompt), max_tokens, stop, ignore_eos, options_.engine.max_model_len});
+}
+
+EchoAnswer echo_answer(const Tokenizer& tokenizer, const EchoQuestion& question) {
   EchoModel model(kVocabSize);
-  for (const TokenId token : prompt) model.put(token);
-  Expected expected;
-  Detokenizer detokenizer(&tokenizer_.table());
+  for (const TokenId token : question.prompt) model.put(token);
+  EchoAnswer expected;
+  Detokenizer detokenizer(&tokenizer.table());
   expected.finish_reason = "length";
-  while (expected.num_tokens < max_tokens && prompt.size() + expected.num_tokens < options_.engine.max_model_len) {
+  while (expected.num_tokens < question.max_tokens &&
+         question.prompt.size() + expected.num_tokens < question.max_model_len) {
     const auto logits = model.logits();
     const TokenId token = static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
     ++expected.num_tokens;
-    if (token == kEndOfTurn && !ignore_eos) {
+    if (token == kEndOfTurn && !question.ignore_eos) {
       expected.finish_reason = "stop";
       break;
     }
     detokenizer.put(token, expected.text);
     model.put(token);
-    if (const size_t at = stop.empty() ? std::string::npos : expected.text.find(stop); at != std::string::npos) {
+    const size_t at = question.stop.empty() ? std::string::npos : expected.text.find(question.stop);
+    if (at != std::string::npos) {
       expected.text.resize(at);
       expected.finish_reason = "stop";
       return expected;

@@ -30,6 +30,7 @@ class GatedExecutor final : public Executor {
   uint32_t vocab_size() const override { return echo_.vocab_size(); }
   uint32_t max_rows() const override { return echo_.max_rows(); }
   uint32_t max_slices() const override { return echo_.max_slices(); }
+  uint32_t max_logit_rows() const override { return echo_.max_logit_rows(); }
 
   // Any thread.
   void hold();                 // no further step ends ...
@@ -52,6 +53,22 @@ struct EchoServerOptions {
   EchoServerOptions();
 };
 
+// The greedy answer to some tokens: text up to and without a stop string, why it ended, and how many tokens it took.
+struct EchoAnswer {
+  std::string text;
+  std::string finish_reason;
+  uint32_t num_tokens = 0;
+};
+struct EchoQuestion {
+  std::vector<TokenId> prompt;
+  uint32_t max_tokens = 0;
+  std::string stop{};
+  bool ignore_eos = true;
+  uint32_t max_model_len = 4096;
+};
+EchoAnswer echo_answer(const Tokenizer& tokenizer, const EchoQuestion& question);
+Tokenizer byte_tokenizer();  // the server's: a token for each byte, <|im_start|>, <|im_end|>
+
 class EchoServer {
  public:
   explicit EchoServer(EchoServerOptions options = {});
@@ -65,12 +82,7 @@ class EchoServer {
   // Waits until serve() has returned.
   void join();
 
-  // The greedy answer to these tokens: text up to and without `stop`, why it ended, and how many tokens it took.
-  struct Expected {
-    std::string text;
-    std::string finish_reason;
-    uint32_t num_tokens = 0;
-  };
+  using Expected = EchoAnswer;
   Expected echo_answer(std::vector<TokenId> prompt, uint32_t max_tokens, const std::string& stop = "",
                        bool ignore_eos = true) const;
 

@@ -301,13 +301,13 @@ TEST(Streams, pages_and_unknown_places) {
   EXPECT_TRUE(json::accept(body_of(get("/%ff%00"))));  // no byte of a path breaks the answer
   const std::string wrong = get("/v1/chat/completions");
   EXPECT_EQ(status_of(wrong), 405);
-  EXPECT_NE(wrong.find("\r\nAllow: POST\r\n"), std::string::npos);
+  EXPECT_NE(wrong.find("\r\nAllow: POST, OPTIONS\r\n"), std::string::npos);
   const std::string unknown = ask(server, post("/v1/completions", R"({"model":"gpt-4","prompt":"x"})"));
   EXPECT_EQ(status_of(unknown), 404);
   EXPECT_EQ(json::parse(body_of(unknown))["error"]["code"], "model_not_found");
   HttpTestClient head(server.port());
   head.send("HEAD /health HTTP/1.1\r\n\r\nGET /version HTTP/1.1\r\n\r\n");
-  EXPECT_EQ(status_of(head.take_until("\r\n\r\n")), 405);
+  EXPECT_EQ(status_of(head.take_until("\r\n\r\n")), 200);
   EXPECT_EQ(status_of(head.take_response()), 200);  // right behind the head: no body came
 }
 
@@ -331,6 +331,123 @@ TEST(Streams, with_keys_everything_but_the_open_pages_needs_one) {
   EXPECT_EQ(get("/health", ""), 200);
   EXPECT_EQ(get("/version", ""), 200);
   EXPECT_EQ(status_of(ask(server, post("/v1/completions", "{"))), 401);  // before the body is looked at
+  // ... and before it has come.
+  const std::string announced = "POST /v1/completions HTTP/1.1\r\nContent-Length: 8000000\r\n";
+  const std::string early = ask(server, announced + "Authorization: Bearer wrong\r\n\r\n{");
+  EXPECT_EQ(status_of(early), 401);
+  EXPECT_EQ(json::parse(body_of(early))["error"]["code"], "invalid_api_key");
+  EXPECT_NE(early.find("\r\nWWW-Authenticate: Bearer\r\n"), std::string::npos);
+}
+
+std::string header_of(const std::string& response, const std::string& name) {
+  const size_t at = response.find("\r\n" + name + ": ");
+  if (at == std::string::npos || at > response.find("\r\n\r\n")) return {};
+  const size_t begin = at + name.size() + 4;
+  return response.substr(begin, response.find("\r\n", begin) - begin);
+}
+
+TEST(Streams, every_answer_carries_the_requests_id) {
+  EchoServerOptions options;
+  options.server.api_keys = {"k"};
+  options.server.limits.body_bytes = 1000;
+  EchoServer server(options);
+  const std::string id = "X-Request-Id: my-id\r\n";
+  const std::string key = "Authorization: Bearer k\r\n";
+  const std::string stream = completion_body({1}, kGreedy + R"(,"max_tokens":3,"stream":true)");
+  const std::pair<std::string, int> requests[] = {
+      {post("/v1/completions", completion_body({1}, kGreedy + R"(,"max_tokens":3)"), id + key), 200},
+      {post("/v1/completions", stream, id + key), 200},
+      {post("/v1/completions", "{", id + key), 400},
+      {post("/v1/completions", "{}", id), 401},
+      {"GET /nothing HTTP/1.1\r\n" + id + key + "\r\n", 404},
+      {"GET /v1/completions HTTP/1.1\r\n" + id + key + "\r\n", 405},
+      {post("/v1/completions", std::string(2000, ' '), id + key), 413},
+      {"GET /metrics HTTP/1.1\r\n" + id + "\r\n", 200},
+      {"OPTIONS /v1/models HTTP/1.1\r\n" + id + "\r\n", 200}};
+  for (const auto& [request, status] : requests) {
+    const std::string answer = ask(server, request);
+    EXPECT_EQ(status_of(answer), status) << request;
+    EXPECT_EQ(header_of(answer, "X-Request-Id"), "my-id") << answer;
+  }
+  const std::string first = header_of(ask(server, "GET /version HTTP/1.1\r\n\r\n"), "X-Request-Id");
+  EXPECT_EQ(first.size(), 28u) << first;  // req_ and 24 digits
+  EXPECT_NE(first, header_of(ask(server, "GET /version HTTP/1.1\r\n\r\n"), "X-Request-Id"));
+}
+
+TEST(Streams, a_browser_may_ask_from_allowed_origins_only) {
+  EchoServerOptions options;
+  options.server.api_keys = {"k"};
+  options.server.allowed_origins = {"https://a.example"};
+  EchoServer server(options);
+  const auto question = [&](const std::string& origin) {
+    return ask(server, "OPTIONS /v1/chat/completions HTTP/1.1\r\nOrigin: " + origin +
+                           "\r\nAccess-Control-Request-Method: POST\r\n"
+                           "Access-Control-Request-Headers: authorization\r\n\r\n");
+  };
+  const std::string allowed = question("https://a.example");  // it carries no key
+  EXPECT_EQ(status_of(allowed), 200);
+  EXPECT_EQ(header_of(allowed, "Access-Control-Allow-Origin"), "https://a.example");
+  EXPECT_EQ(header_of(allowed, "Access-Control-Allow-Methods"), "POST, OPTIONS");
+  EXPECT_EQ(header_of(allowed, "Access-Control-Allow-Headers"), "authorization");
+  EXPECT_EQ(header_of(question("https://b.example"), "Access-Control-Allow-Origin"), "");
+  const std::string headers = "Origin: https://a.example\r\nAuthorization: Bearer k\r\n";
+  const std::string stream = completion_body({1}, kGreedy + R"(,"max_tokens":3,"stream":true)");
+  for (const std::string& body : {stream, std::string("{")}) {
+    EXPECT_EQ(header_of(ask(server, post("/v1/completions", body, headers)), "Access-Control-Allow-Origin"),
+              "https://a.example");
+  }
+}
+
+TEST(Streams, metrics_count_what_was_answered) {
+  EchoServer server;
+  const std::string request =
+      post("/v1/completions", completion_body(some_prompt(3, 100), kGreedy + R"(,"max_tokens":5,"n":2)"));
+  EXPECT_EQ(status_of(ask(server, request)), 200);
+  EXPECT_EQ(status_of(ask(server, request)), 200);
+  EXPECT_EQ(status_of(ask(server, post("/v1/completions", "{"))), 400);
+  const std::string page = body_of(ask(server, "GET /metrics HTTP/1.1\r\n\r\n"));
+  const auto value = [&](const std::string& name, const std::string& more = "") {
+    const std::string begin = "\n" + name + R"({model_name="echo")" + more + "} ";
+    const size_t at = page.find(begin);
+    return at == std::string::npos ? -1.0 : std::atof(page.c_str() + at + begin.size());
+  };
+  EXPECT_EQ(value("vllm:generation_tokens_total"), 20);
+  EXPECT_EQ(value("vllm:prompt_tokens_total"), 400);
+  EXPECT_EQ(value("vllm:prefix_cache_queries_total"), 400);
+  EXPECT_GE(value("vllm:prefix_cache_hits_total"), 192);
+  EXPECT_EQ(value("vllm:request_success_total", R"(,finished_reason="length")"), 4);
+  EXPECT_EQ(value("vllm:time_to_first_token_seconds_count"), 4);
+  EXPECT_EQ(value("vllm:inter_token_latency_seconds_count"), 16);
+  EXPECT_EQ(value("vllm:e2e_request_latency_seconds_count"), 4);
+  EXPECT_EQ(value("vllm:cache_config_info", R"(,block_size="16",num_gpu_blocks="4096")"), 1);
+  EXPECT_EQ(value("vllm:num_requests_running"), 0);
+  EXPECT_EQ(value("slipstream_http_responses_total", R"(,code="200")"), 2);
+  EXPECT_EQ(value("slipstream_http_responses_total", R"(,code="400")"), 1);
+}
+
+TEST(Streams, one_keys_crowd_does_not_hold_up_anothers_request) {
+  EchoServerOptions options;
+  options.server.api_keys = {"crowd", "lone"};
+  options.engine.max_num_seqs = 1;
+  options.engine.turn_tokens = 20;
+  EchoServer server(options);
+  server.executor().hold();
+  HttpTestClient crowd(server.port());
+  crowd.send(post("/v1/completions", completion_body({1}, kGreedy + R"(,"max_tokens":10,"n":100)"),
+                  "Authorization: Bearer crowd\r\n"));
+  ASSERT_TRUE(soon([&] { return server.engine().stats().num_waiting >= 99; }));
+  HttpTestClient lone(server.port());
+  lone.send(post("/v1/completions", completion_body({2}, kGreedy + R"(,"max_tokens":10)"),
+                 "Authorization: Bearer lone\r\n"));
+  ASSERT_TRUE(soon([&] {
+    const EngineStats stats = server.engine().stats();
+    return stats.num_waiting + stats.num_running == 101;
+  }));
+  server.executor().allow(30);  // the one that runs, at most one more of the crowd's turn, and the lone one
+  EXPECT_EQ(status_of(lone.take_response()), 200);
+  EXPECT_LE(server.engine().stats().num_ended, 3u);
+  server.executor().open();
+  EXPECT_EQ(status_of(crowd.take_response()), 200);
 }
 
 TEST(Streams, before_the_model_is_in_requests_are_503) {
@@ -345,8 +462,15 @@ TEST(Streams, before_the_model_is_in_requests_are_503) {
   EXPECT_NE(answer.find("\r\nRetry-After: "), std::string::npos);
   client.send("GET /health HTTP/1.1\r\n\r\n");
   EXPECT_EQ(status_of(client.take_response()), 503);
-  client.send("GET /version HTTP/1.1\r\n\r\n");
-  EXPECT_EQ(status_of(client.take_response()), 200);
+  EXPECT_EQ(json::parse(body_of(answer))["error"]["type"], "service_unavailable");
+  for (const char* ready : {"GET /ready", "OPTIONS /"}) {
+    client.send(ready + std::string(" HTTP/1.1\r\n\r\n"));
+    EXPECT_EQ(status_of(client.take_response()), 503);
+  }
+  for (const char* path : {"/version", "/metrics", "/v1/models"}) {
+    client.send("GET " + std::string(path) + " HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(status_of(client.take_response()), 200) << path;
+  }
 }
 
 TEST(Streams, health_fails_when_the_engine_does_not_step_while_it_has_work) {

@@ -33,7 +33,9 @@ std::vector<Case> read_cases() {
   const std::vector<std::string> lines = golden_lines("cases.txt");
   std::vector<Case> cases;
   for (size_t at = 0; at + 5 <= lines.size(); at += 5) {
-    cases.push_back({lines[at], {lines[at + 1], lines[at + 2], lines[at + 3], lines[at + 4] == "1", kNow}});
+    const std::string& end = lines[at + 4];
+    cases.push_back(
+        {lines[at], {lines[at + 1], lines[at + 2], lines[at + 3], end == "1", end == "continue", kNow}});
   }
   return cases;
 }
@@ -70,11 +72,14 @@ TEST_P(TemplateGolden, chats_render_as_hugging_face_does) {
 TEST_P(TemplateGolden, control_tokens_of_a_prompt_are_those_of_the_same_chat_with_harmless_messages) {
   const auto chat_template = make();
   ASSERT_TRUE(chat_template.ok());
-  const auto control_ids = [&](const char* first, const char* second) {
+  const auto control_ids = [&](const std::string& first, const std::string& second, bool continued = false) {
     ChatTemplateInput input;
-    input.messages_json = std::string(R"([{"role":"user","content":")") + first +
-                          R"("},{"role":"assistant","content":")" + second + R"("},{"role":"user","content":")" +
-                          first + second + R"("}])";
+    input.messages_json = R"([{"role":"user","content":")" + first + R"("},{"role":"assistant","content":")" + second +
+                          R"("},{"role":"user","content":")" + first + second + R"("})";
+    if (continued) input.messages_json += R"(,{"role":"assistant","content":")" + second + first + R"("})";
+    input.messages_json += "]";
+    input.add_generation_prompt = !continued;
+    input.continue_final_message = continued;
     const std::vector<TextPiece> pieces = chat_template->render(input).value();
     std::vector<TokenId> ids = vocabulary_->tokenizer.encode_pieces(pieces, false).value();
     std::erase_if(ids, [&](TokenId id) { return !vocabulary_->tokenizer.table().is_special(id); });
@@ -82,10 +87,12 @@ TEST_P(TemplateGolden, control_tokens_of_a_prompt_are_those_of_the_same_chat_wit
   };
   const std::vector<TokenId> harmless = control_ids("a", "b");
   EXPECT_GE(harmless.size(), 6u);
+  const std::vector<TokenId> continued = control_ids("a", "b", true);
   for (const std::string& token : vocabulary_->tokenizer.control_tokens()) {
     const std::string half = token.substr(0, token.size() / 2), other_half = token.substr(token.size() / 2);
-    ASSERT_EQ(control_ids(token.c_str(), token.c_str()), harmless) << token;
-    ASSERT_EQ(control_ids(half.c_str(), other_half.c_str()), harmless) << token;
+    ASSERT_EQ(control_ids(token, token), harmless) << token;
+    ASSERT_EQ(control_ids(half, other_half), harmless) << token;
+    ASSERT_EQ(control_ids(token, token, true), continued) << token;
   }
 }
 
@@ -102,6 +109,7 @@ TEST(TemplateLanguage, small_pieces_of_it_are_those_of_jinja_as_transformers_set
                                   .tools_json = {},
                                   .kwargs_json = lines[0],
                                   .add_generation_prompt = false,
+                                  .continue_final_message = false,
                                   .unix_time_s = kNow};
     const std::string expected = unescape(lines[at + 1]);
     EXPECT_EQ(outcome_of(chat_template->render(input), expected == "fails"), expected) << lines[at];

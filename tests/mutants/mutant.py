@@ -1,0 +1,29 @@
+"""What a mutant is, and the files they are of.
+
+A mutant is a name, why it matters, and edits (file, what stands there exactly once, what stands there instead).
+`listed`: one of those that every version of this engine must catch. `note`: why it looks as it does in this engine.
+"""
+
+from dataclasses import dataclass
+
+LEDGER = "src/cache/kv_ledger.cc"
+INDEX = "src/cache/prefix_index.cc"
+POOL = "src/cache/block_pool.cc"
+SCHEDULER = "src/engine/scheduler.cc"
+PLAN = "src/engine/step_plan.cc"
+ENGINE = "src/engine/engine.cc"
+SAMPLER = "src/engine/row_sampler.cc"
+OUTPUT = "src/engine/output.cc"
+STREAM = "src/engine/text_stream.cc"
+STOP = "src/engine/stop_matcher.cc"
+WAKE = "src/engine/wake_list.h"
+QUEUE = "src/engine/waiting_queue.cc"
+BOUNDS = "src/engine/queue_bounds.cc"
+
+
+@dataclass
+class Mutant:
+    name: str
+    edits: list
+    listed: bool = False
+    note: str = ""
