@@ -5,28 +5,73 @@
 #include "base/check.h"
 
 namespace slipstream {
+namespace {
+
+// Between two clear_changes() a block is, at most: stored as the tail of a sequence that is cancelled or sent back,
+// taken for another, stored when it is computed, and removed because there are too many entries.
+constexpr uint32_t kMostChangesPerBlock = 4;
+
+// A fifth of the free blocks is always there for what was used once: enough that a conversation's turns meet again, and
+// at most a fifth of the pool is lost to it where everything is used again. (2Q's authors take a quarter for theirs:
+// Johnson and Shasha, VLDB 1994.)
+uint32_t max_again(const KvLedgerOptions& options) {
+  return options.plain_lru ? 0 : options.num_blocks - (options.num_blocks + 4) / 5;
+}
+
+}  // namespace
 
 KvLedger::KvLedger(const KvLedgerOptions& options)
     : options_(options),
-      pool_(options.num_blocks),
-      index_(options.num_blocks, options.block_tokens, options.hash_seed) {
-  // Between two clear_changes() a block is taken (removed) while planning and stored while committing: once each.
-  changes_.reserve(size_t{options.num_blocks} * 2);
+      pool_(options.num_blocks, max_again(options)),
+      index_(options.num_blocks, options.block_tokens, options.hash_seed),
+      idle_leaves_(options.num_blocks, 1) {
+  changes_.reserve(size_t{options.num_blocks} * kMostChangesPerBlock);
 }
 
-uint32_t KvLedger::match(std::span<const TokenId> tokens, ExtraKey extra, BlockTable& table) {
+// The key of a table's block with some of its tokens, whose parent is in the table.
+PrefixKey KvLedger::key_of_block(std::span<const TokenId> tokens, const SequenceKeys& keys, const BlockTable& table,
+                                 size_t index) const {
+  const auto begin = static_cast<uint32_t>(index * block_tokens());
+  return {index == 0 ? kRoot : table[index - 1],
+          tokens.subspan(begin, std::min<size_t>(block_tokens(), tokens.size() - begin)),
+          extra_key_of_block(keys, begin, block_tokens())};
+}
+
+Match KvLedger::match(std::span<const TokenId> tokens, const SequenceKeys& keys, BlockTable& table) {
   CHECK(table.empty(), "match() into a table of {} blocks", table.size());
-  if (!options_.prefix_cache || tokens.empty()) return 0;
-  const size_t most = (tokens.size() - 1) / block_tokens();
-  BlockId parent = kRoot;
-  while (table.size() < most) {
-    const auto block = index_.find({parent, tokens.subspan(table.size() * block_tokens(), block_tokens()), extra});
+  Match match;
+  if (!options_.prefix_cache || tokens.size() <= 1) return match;
+  const std::span<const TokenId> wanted = tokens.first(tokens.size() - 1);
+  while ((table.size() + 1) * block_tokens() <= wanted.size()) {
+    const auto block = index_.find(key_of_block(wanted, keys, table, table.size()));
     if (!block) break;
-    pool_.share(*block);
+    share(*block);
+    pool_.hit(*block);
     table.push_back(*block);
-    parent = *block;
   }
-  return static_cast<uint32_t>(table.size()) * block_tokens();
+  match.num_tokens = static_cast<uint32_t>(table.size()) * block_tokens();
+  if (match.num_tokens == wanted.size()) return match;
+  const PrefixKey rest = key_of_block(wanted, keys, table, table.size());
+  if (const auto alike = index_.find_alike(rest)) {
+    match.source = alike->block;
+    match.num_common = alike->num_common;
+    match.is_hit = alike->num_common == rest.tokens.size() || alike->num_common == index_.num_tokens(alike->block);
+  }
+  return match;
+}
+
+// A few common tokens are no hit of the source: else the first words of a chat template, which every prompt has, would
+// keep somebody's prompt for as long as there are others.
+void KvLedger::take_for_copy(const Match& match, BlockTable& table) {
+  CHECK(match.source && match.num_tokens == table.size() * block_tokens(), "{} tokens in {} blocks", match.num_tokens,
+        table.size());
+  const BlockId source = *match.source;
+  if (match.is_hit) pool_.hit(source);
+  if (match.is_hit && idle_leaves_.contains(source)) {
+    idle_leaves_.remove(source);
+    idle_leaves_.push_back(0, source);
+  }
+  table.push_back(take_block());
 }
 
 bool KvLedger::grow(BlockTable& table, uint32_t num_tokens) {
@@ -36,97 +81,113 @@ bool KvLedger::grow(BlockTable& table, uint32_t num_tokens) {
   return true;
 }
 
-void KvLedger::remember(std::span<const TokenId> computed, ExtraKey extra, BlockTable& table) {
+void KvLedger::remember(std::span<const TokenId> computed, const SequenceKeys& keys, BlockTable& table) {
   if (!options_.prefix_cache) return;
   const size_t num_full = computed.size() / block_tokens();
   size_t index = num_full;
   while (index > 0 && !index_.contains(table[index - 1])) --index;  // invariant (4): those before are remembered
   for (; index < num_full; ++index) {
-    const BlockId parent = index == 0 ? kRoot : table[index - 1];
-    const PrefixKey key{parent, computed.subspan(index * block_tokens(), block_tokens()), extra};
+    const PrefixKey key = key_of_block(computed, keys, table, index);
     if (const auto known = index_.find(key)) {
       // Somebody computed the same meanwhile: the same bits (P1). Sharing theirs keeps invariant (4) and frees a block.
-      pool_.share(*known);
+      share(*known);
+      pool_.hit(*known);
       give_back(table[index]);
       table[index] = *known;
     } else {
-      index_.insert(key, table[index]);
-      changes_.push_back({CacheChange::Kind::kStored, table[index], parent});
+      insert(key, table[index]);
     }
   }
+  forget_beyond_limit();
 }
 
 void KvLedger::release(BlockTable& table) {
-  // Tail first, so that in the LRU a block comes before its parent.
+  // Tail first, so that a block goes before its parent.
   while (!table.empty()) {
-    give_back(table.back());
+    const BlockId block = table.back();
     table.pop_back();
+    give_back(block);
+  }
+  forget_beyond_limit();
+}
+
+void KvLedger::release_with_tail(std::span<const TokenId> computed, const SequenceKeys& keys, BlockTable& table) {
+  const size_t num_full = computed.size() / block_tokens();
+  if (options_.prefix_cache && computed.size() > num_full * block_tokens()) {
+    remember_tail(key_of_block(computed, keys, table, num_full), table[num_full]);
+  }
+  release(table);
+}
+
+void KvLedger::remember_tail(const PrefixKey& key, BlockId block) {
+  const auto alike = index_.find_alike(key);
+  if (!alike || alike->num_common < key.tokens.size()) return insert(key, block);
+  pool_.refresh(alike->block);  // the same content was of use now; its parent, which the table holds, will come behind
+  if (!idle_leaves_.contains(alike->block)) return;
+  idle_leaves_.remove(alike->block);
+  idle_leaves_.push_back(0, alike->block);
+}
+
+// The block's table holds it and its parent.
+void KvLedger::insert(const PrefixKey& key, BlockId block) {
+  const auto alike = index_.find_alike(key);
+  if (alike && alike->num_common == index_.num_tokens(alike->block)) {  // a tail that this one goes on from
+    forget(alike->block);
+    pool_.make_blank(alike->block);
+  }
+  index_.insert(key, block);
+  changes_.push_back({CacheChange::Kind::kStored, block, key.parent});
+}
+
+// Of a free block or one that was just taken; it has no children.
+void KvLedger::forget(BlockId block) {
+  const BlockId parent = index_.parent(block);
+  if (idle_leaves_.contains(block)) idle_leaves_.remove(block);
+  changes_.push_back({CacheChange::Kind::kRemoved, block, parent});
+  index_.erase(block);
+  // A parent is used whenever its child is, so as a leaf it is not newer than this one, and goes next.
+  if (parent != kRoot && pool_.references(parent) == 0 && index_.num_children(parent) == 0) {
+    idle_leaves_.push_front(0, parent);
+  }
+}
+
+// O(1) for each block that was remembered: where the parent of a forgotten leaf is free and has no other child, it is a
+// leaf now, and the first in line; so a prompt goes up to where another one goes on or somebody holds it.
+void KvLedger::forget_beyond_limit() {
+  while (options_.max_entries && index_.num_leaves() > *options_.max_entries) {
+    const auto leaf = idle_leaves_.first(0);
+    if (!leaf) return;
+    forget(*leaf);
+    pool_.make_blank(*leaf);
+    ++num_evictions_;
+  }
+}
+
+void KvLedger::forget_all() {
+  while (const auto leaf = idle_leaves_.first(0)) {
+    forget(*leaf);
+    pool_.make_blank(*leaf);
   }
 }
 
 BlockId KvLedger::take_block() {
   const BlockId block = pool_.take();
   if (index_.contains(block)) {
-    changes_.push_back({CacheChange::Kind::kRemoved, block, index_.parent(block)});
-    index_.erase(block);
+    forget(block);
+    ++num_evictions_;
   }
   return block;
 }
 
+void KvLedger::share(BlockId block) {
+  if (idle_leaves_.contains(block)) idle_leaves_.remove(block);
+  pool_.share(block);
+}
+
 void KvLedger::give_back(BlockId block) {
-  pool_.release(block, index_.contains(block) ? BlockPool::Keep::kYes : BlockPool::Keep::kNo);
-}
-
-std::string KvLedger::check(std::span<const Holder> holders) const {
-  std::vector<uint32_t> references(num_blocks(), 0);
-  for (const Holder& holder : holders) {
-    for (const BlockId block : holder.table) ++references[block];
-    if (std::string fault = check_holder(holder); !fault.empty()) return fault;
-  }
-  uint32_t num_held = 0;
-  for (BlockId block = 0; block < num_blocks(); ++block) {
-    if (references[block] != pool_.references(block)) {
-      return fmt::format("block {} is in {} tables and has {} references", block, references[block],
-                         pool_.references(block));
-    }
-    num_held += references[block] > 0 ? 1 : 0;
-  }
-  if (num_held + num_free() != num_blocks()) {
-    return fmt::format("{} blocks held and {} free are not {}", num_held, num_free(), num_blocks());
-  }
-  uint32_t num_listed = 0;
-  for (auto block = pool_.first_free(); block; block = pool_.next_free(*block)) {
-    if (pool_.references(*block) != 0) return fmt::format("block {} is held and on the free list", *block);
-    if (++num_listed > num_blocks()) return "the free list has no end";
-  }
-  if (num_listed != num_free()) return fmt::format("{} blocks on the free list, counted as {}", num_listed, num_free());
-  return index_.check();
-}
-
-// What a table may say about remembered blocks: invariants (3) and (4).
-std::string KvLedger::check_holder(const Holder& holder) const {
-  if (holder.computed.size() > holder.table.size() * block_tokens()) {
-    return fmt::format("{} tokens are computed in a table of {} blocks", holder.computed.size(), holder.table.size());
-  }
-  const size_t num_full = holder.computed.size() / block_tokens();
-  for (size_t index = 0; index < holder.table.size(); ++index) {
-    const BlockId block = holder.table[index];
-    if (!index_.contains(block)) {
-      if (options_.prefix_cache && index < num_full) {
-        return fmt::format("block {} is full and computed, but not remembered", block);
-      }
-      continue;
-    }
-    if (index >= num_full) return fmt::format("block {} is remembered before it is computed", block);
-    const BlockId parent = index == 0 ? kRoot : holder.table[index - 1];
-    if (index_.parent(block) != parent)
-      return fmt::format("block {} hangs under a block its table does not hold", block);
-    if (index_.extra(block) != holder.extra) return fmt::format("block {} is shared across extra keys", block);
-    if (!std::ranges::equal(index_.tokens(block), holder.computed.subspan(index * block_tokens(), block_tokens()))) {
-      return fmt::format("block {} is remembered for other tokens than its table's", block);
-    }
-  }
-  return {};
+  const bool is_known = index_.contains(block);
+  pool_.release(block, is_known ? BlockPool::Keep::kYes : BlockPool::Keep::kNo);
+  if (is_known && pool_.references(block) == 0 && index_.num_children(block) == 0) idle_leaves_.push_back(0, block);
 }
 
 std::vector<BlockId> KvLedger::blank_blocks() const {
@@ -138,7 +199,8 @@ std::vector<BlockId> KvLedger::blank_blocks() const {
 }
 
 uint64_t KvLedger::bytes_per_block(uint32_t block_tokens) {
-  return BlockPool::kBytesPerBlock + PrefixIndex::bytes_per_block(block_tokens) + 2 * sizeof(CacheChange);
+  return BlockPool::kBytesPerBlock + PrefixIndex::bytes_per_block(block_tokens) + BlockRings::kBytesPerBlock +
+         kMostChangesPerBlock * sizeof(CacheChange);
 }
 
 }  // namespace slipstream

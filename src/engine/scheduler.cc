@@ -84,7 +84,8 @@ bool Scheduler::admit_one(uint32_t max_rows) {
   if (waiting_.empty() || running_.size() >= options_.max_num_seqs) return false;
   Sequence& sequence = *waiting_.next();
   const bool is_scored = sequence.num_scored < sequence.scored_until;
-  const uint32_t num_cached = is_scored ? 0 : ledger_.match(sequence.tokens, sequence.extra, sequence.table);
+  const uint32_t num_cached =
+      is_scored ? 0 : ledger_.match(sequence.tokens, sequence.keys(), sequence.table).num_tokens;
   const uint32_t num_needed = ledger_.blocks_for(sequence.num_tokens()) - static_cast<uint32_t>(sequence.table.size());
   if (!running_.empty() && num_needed > ledger_.num_free()) {
     ledger_.release(sequence.table);
@@ -128,7 +129,7 @@ void Scheduler::commit(const StepPlan& plan, std::span<const Sample> samples) {
     }
     sequence.num_computed += plan.slices()[index].num_rows;
     sequence.num_scored = std::max(sequence.num_scored, std::min(sequence.num_computed, sequence.scored_until));
-    ledger_.remember(std::span(sequence.tokens).first(sequence.num_computed), sequence.extra, sequence.table);
+    ledger_.remember(std::span(sequence.tokens).first(sequence.num_computed), sequence.keys(), sequence.table);
     if (sample.token) {
       sequence.tokens.push_back(*sample.token);
       sequence.counts.add_output(*sample.token);
@@ -154,7 +155,7 @@ std::string Scheduler::check() const {
     if (sequence.pending() > 1 && &sequence != &running_.back()) {
       return fmt::format("sequence {} has a prompt to compute, and a newer one runs beside it", sequence.number);
     }
-    holders.push_back({sequence.table, std::span(sequence.tokens).first(sequence.num_computed), sequence.extra});
+    holders.push_back({sequence.table, std::span(sequence.tokens).first(sequence.num_computed), sequence.keys()});
   }
   std::string wrong;
   uint64_t next_age = 0;  // of those that were admitted: running, then sent back

@@ -38,7 +38,7 @@ struct Sequence {
   uint32_t client = 0;                  // whose request it is
   uint32_t num_expected_tokens = 0;     // of its answer: what it costs in the queue, beside its tokens
   uint64_t arrived_ns = 0;              // Clock time at which it was asked for
-  ExtraKey extra = 0;                   // what else its blocks depend on
+  ExtraKey extra = {};                  // what else its blocks depend on
   uint32_t scored_until = 0;            // of the prompt: rows before it give logprobs of the token that follows
   std::shared_ptr<StreamState> stream;
 
@@ -60,6 +60,7 @@ struct Sequence {
   std::vector<TokenLogprob> prompt_logprobs;  // not yet given; capacity for all
 
   uint32_t num_tokens() const { return static_cast<uint32_t>(tokens.size()); }
+  SequenceKeys keys() const { return {extra, {}}; }
   uint32_t pending() const { return num_tokens() - num_computed; }
 };
 

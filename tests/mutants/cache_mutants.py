@@ -8,8 +8,8 @@ CACHE_MUTANTS = [
         [
             (
                 INDEX,
-                "const uint64_t place[2] = {key.parent, key.extra};",
-                "const uint64_t place[2] = {0, key.extra};",
+                "const uint64_t place[3] = {key.parent, key.extra.low, key.extra.high};",
+                "const uint64_t place[3] = {0, key.extra.low, key.extra.high};",
             ),
             (
                 INDEX,
@@ -126,8 +126,8 @@ CACHE_MUTANTS = [
         [
             (
                 INDEX,
-                "const uint64_t place[2] = {key.parent, key.extra};",
-                "const uint64_t place[2] = {key.parent, 0};",
+                "const uint64_t place[3] = {key.parent, key.extra.low, key.extra.high};",
+                "const uint64_t place[3] = {key.parent, 0, 0};",
             ),
             (
                 INDEX,

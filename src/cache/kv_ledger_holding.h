@@ -1,0 +1,75 @@
+// For the ledger's tests: sequences as the engine leads them, in blocks of four tokens.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "cache/kv_ledger.h"
+
+namespace slipstream {
+
+inline constexpr uint32_t kBlockTokens = 4;
+
+inline KvLedgerOptions options(uint32_t num_blocks) {
+  return {.num_blocks = num_blocks, .block_tokens = kBlockTokens, .prefix_cache = true, .hash_seed = 1};
+}
+
+// first, first + 1, ...
+inline std::vector<TokenId> tokens(TokenId first, uint32_t count) {
+  std::vector<TokenId> result;
+  for (uint32_t i = 0; i < count; ++i) result.push_back(first + i);
+  return result;
+}
+
+// One sequence as the engine leads it.
+struct Holding {
+  std::vector<TokenId> all;
+  BlockTable table;
+  uint32_t num_computed = 0;
+  SequenceKeys keys = {};
+  uint32_t num_found = 0;  // tokens that were not computed
+
+  // Finds what is remembered, computes the rest.
+  bool compute(KvLedger& ledger) {
+    const Match match = ledger.match(all, keys, table);
+    num_found = match.num_tokens + match.num_common;
+    if (ledger.blocks_for(static_cast<uint32_t>(all.size())) - table.size() > ledger.num_free()) {
+      ledger.release(table);
+      return false;
+    }
+    if (match.source) ledger.take_for_copy(match, table);
+    EXPECT_TRUE(ledger.grow(table, static_cast<uint32_t>(all.size())));
+    num_computed = static_cast<uint32_t>(all.size());
+    ledger.remember(all, keys, table);
+    return true;
+  }
+  // One more token, computed.
+  bool append(KvLedger& ledger, TokenId token) {
+    if (!ledger.grow(table, num_computed + 1)) return false;
+    all.resize(num_computed++);
+    all.push_back(token);
+    ledger.remember(all, keys, table);
+    return true;
+  }
+  void release(KvLedger& ledger) {
+    ledger.release(table);
+    num_computed = 0;
+  }
+  void end(KvLedger& ledger) {
+    ledger.release_with_tail(std::span(all).first(num_computed), keys, table);
+    num_computed = 0;
+  }
+};
+
+inline std::string check(const KvLedger& ledger, std::initializer_list<const Holding*> holdings) {
+  std::vector<KvLedger::Holder> holders;
+  for (const Holding* holding : holdings) {
+    holders.push_back({holding->table, std::span(holding->all).first(holding->num_computed), holding->keys});
+  }
+  return ledger.check(holders);
+}
+
+}  // namespace slipstream
