@@ -96,7 +96,8 @@ TEST(KvLedger, a_forgotten_block_is_never_found_again) {
   other.release(ledger);
   BlockTable table;
   EXPECT_EQ(ledger.match(tokens(1, 9), {}, table).num_tokens, 0u);
-  EXPECT_EQ(ledger.match(tokens(5, 9), {}, table).num_tokens, 0u);  // nor a former child under a new meaning of its parent's number
+  // Nor a former child under a new meaning of its parent's number.
+  EXPECT_EQ(ledger.match(tokens(5, 9), {}, table).num_tokens, 0u);
   EXPECT_EQ(ledger.match(tokens(100, 9), {}, table).num_tokens, 8u);
   ledger.release(table);
   EXPECT_EQ(check(ledger, {}), "");

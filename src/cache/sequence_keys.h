@@ -22,14 +22,14 @@ struct RangeKey {
 };
 
 struct SequenceKeys {
-  ExtraKey base = {};                         // of all its blocks
+  ExtraKey base = {};                     // of all its blocks
   std::span<const RangeKey> ranges = {};  // in order, none overlaps another
 };
 
 // The extra key of the block with tokens [begin, begin + block_tokens): the base where no range overlaps the block,
-// else a mix of the base and each of those ranges: its begin and end as seen from the block's begin, and its key. So the
-// same picture at the same place is the same key, and at another place, or another picture, it is not. Depends on the
-// whole block's place even where only a part of it is computed, so that a block's key never changes as it is filled.
+// else a mix of the base and each of those ranges: its begin and end as seen from the block's begin, and its key. So
+// the same picture at the same place is the same key; at another place, or another picture, it is not. It is of the
+// whole block also where only a part is computed, so that a block's key never changes as it is filled.
 ExtraKey extra_key_of_block(const SequenceKeys& keys, uint32_t begin, uint32_t block_tokens);
 
 }  // namespace slipstream

@@ -35,7 +35,8 @@ KvLedgerOptions ledger_options(const EngineOptions& options) {
   return {.num_blocks = options.num_blocks,
           .block_tokens = options.block_tokens,
           .prefix_cache = options.prefix_cache,
-          .hash_seed = options.cache_seed};
+          .hash_seed = options.cache_seed,
+          .max_entries = options.max_cache_entries};
 }
 
 OutputRules output_rules(Request& request, const EngineOptions& options) {
@@ -156,7 +157,7 @@ Engine::State::State(const EngineOptions& its_options, Executor& its_executor, T
 }
 
 bool Engine::State::step() {
-  take_mail();  // submits and cancels: the only way in
+  take_mail();  // submits, cancels, control: the only way in
   const uint64_t begin_ns = clock.now_ns();
   const uint32_t answers = num_answers();
   const StepPlan& plan = scheduler.plan(budget.rows(answers));  // reserves blocks; may send the newest back to wait
@@ -177,6 +178,8 @@ void Engine::State::take_mail() {
   for (Mail& letter : mail) {
     if (!letter.submitted.empty()) {
       scheduler.add(letter.submitted);
+    } else if (letter.clears_cache) {
+      ledger.forget_all();
     } else if (Sequence* sequence = letter.cancelled->sequence) {  // else it ended meanwhile
       letter.cancelled->sequence = nullptr;
       leave_queue(*sequence);
@@ -312,6 +315,11 @@ void Engine::State::update_stats() {
   now.num_sent_back = static_cast<uint32_t>(scheduler.waiting().num_sent_back());
   now.blocks_in_use = ledger.num_blocks() - ledger.num_free();
   now.blocks_remembered = ledger.num_remembered();
+  now.cache = scheduler.cache();
+  now.cache.evictions = ledger.num_evictions();
+  now.cache.tokens_computed = now.num_rows;
+  now.cache.entries = ledger.num_entries();
+  now.num_passed_over = scheduler.num_passed_over();
   const std::lock_guard lock(stats_mutex);
   stats = now;
 }
@@ -359,6 +367,7 @@ Result<TextStream> Engine::submit(Request request, ResumeQueue* reader) {
   sequence.choice = request.choice;
   sequence.num_prompt_tokens = num_prompt_tokens;
   sequence.client = request.client;
+  sequence.extra = request.cache_key;
   sequence.num_expected_tokens = std::min(sequence.output.max_tokens(), kExpectedAnswerTokens);
   sequence.arrived_ns = request.arrived_ns != 0 ? request.arrived_ns : state.clock.now_ns();
   sequence.num_waiting_tokens = num_waiting_tokens;
@@ -460,6 +469,12 @@ void Engine::run() {
 }
 
 void Engine::drain() { state_->draining.store(true); }
+
+void Engine::clear_cache() {
+  Mail letter;
+  letter.clears_cache = true;
+  state_->inbox->put(std::move(letter));
+}
 
 bool Engine::idle() const { return state_->num_unfinished.load() == 0; }
 

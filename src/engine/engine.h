@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ struct EngineOptions {
   uint32_t max_num_batched_tokens = 2048;
   double max_step_ms = 200;              // prompts are cut so that a step takes about this long; <= 0: by tokens only
   bool prefix_cache = true;
+  std::optional<uint32_t> max_cache_entries = {};  // leaves of the tree of blocks; unset: what fits
   uint64_t cache_seed = 0;  // drawn at start by who serves strangers: nobody can then make the cache's hashes collide
   uint32_t stream_interval = 1;          // text goes out at the first token, then every so many, and at the end
   std::vector<TokenId> eos_tokens = {};
@@ -64,6 +66,8 @@ class Engine {
 
   // Any thread. New requests are refused from now on (kUnavailable).
   void drain();
+  // Any thread. Before its next step the engine forgets what is cached, but for what running sequences hold.
+  void clear_cache();
   // Any thread. True when nothing runs or waits.
   bool idle() const;
   // Any thread. run() returns after the current step; answers that have not ended get kError (kUnavailable), and new

@@ -8,6 +8,18 @@
 
 namespace slipstream {
 
+// What became of the cache. Each request counts once, when it is first admitted; one whose prompt is scored takes
+// nothing from the cache, and misses.
+struct CacheCounts {
+  uint64_t hits = 0;             // all tokens but the last were reused
+  uint64_t prefix_hits = 0;      // some were
+  uint64_t misses = 0;           // none was
+  uint64_t evictions = 0;        // remembered blocks and tails that were forgotten for want of room, or of entries
+  uint64_t tokens_reused = 0;    // by those hits
+  uint64_t tokens_computed = 0;  // of prompts and answers, and again after preemption
+  uint32_t entries = 0;          // leaves of the tree of blocks, now
+};
+
 struct EngineStats {
   uint64_t num_steps = 0;
   uint32_t num_running = 0;
@@ -18,6 +30,7 @@ struct EngineStats {
   uint32_t block_tokens = 0;
   uint32_t blocks_remembered = 0;        // referenced or free
   uint64_t num_preemptions = 0;
+  uint64_t num_passed_over = 0;          // times that a request waited for a block that another was just computing
   uint64_t num_ended = 0;                // answers that reached their end: a stop, their length, or a failure
   uint64_t num_stopped = 0;              // by an end-of-turn token or a stop string
   uint64_t num_failed = 0;               // ended by a result that was not finite
@@ -27,6 +40,7 @@ struct EngineStats {
   uint64_t num_prompt_tokens = 0;        // of answers that have their first token
   uint64_t num_queried_tokens = 0;       // prompt tokens that were looked for in the cache
   uint64_t num_cached_tokens = 0;        // prompt tokens that were not computed because the cache had them
+  CacheCounts cache;
   uint64_t num_blocks_stored = 0;        // remembered, and forgotten, so far
   uint64_t num_blocks_removed = 0;
   double last_step_ms = 0;

@@ -244,8 +244,45 @@ TEST(Engine, what_the_cache_had_is_told_from_the_first_event_on) {
   TextStream second = house.submit(ask(std::vector<TokenId>(10, 1), 2));
   house.engine->step();
   EXPECT_EQ(events(first)[0].cached_tokens, 0u);
-  EXPECT_EQ(second.try_next()->cached_tokens, 8u);
-  EXPECT_EQ(house.engine->stats().num_cached_tokens, 8u);
+  EXPECT_EQ(second.try_next()->cached_tokens, 9u);
+  EXPECT_EQ(house.engine->stats().num_cached_tokens, 9u);
+}
+
+TEST(Engine, each_request_is_one_hit_prefix_hit_or_miss) {
+  House house;
+  const std::vector<TokenId> prompt{1, 2, 3, 4, 5, 6};
+  house.submit(ask(prompt, 1));  // leaves at once, and counts for nothing
+  for (const auto& more : {std::vector<TokenId>{}, {7, 8}, {}}) {
+    std::vector<TokenId> all = prompt;
+    all.insert(all.end(), more.begin(), more.end());
+    const TextStream stream = house.submit(ask(all, 1));
+    house.run();
+  }
+  const TextStream other = house.submit(ask({9}, 1));
+  house.run();
+  const CacheCounts counts = house.engine->stats().cache;
+  EXPECT_EQ(counts.misses, 2u);
+  EXPECT_EQ(counts.prefix_hits, 1u);
+  EXPECT_EQ(counts.hits, 1u);
+  EXPECT_EQ(counts.tokens_reused, 6u + 5u);
+  EXPECT_EQ(counts.tokens_computed, 6u + 2u + 1u + 1u);
+  EXPECT_EQ(counts.evictions, 0u);
+  EXPECT_EQ(counts.entries, 2u);
+}
+
+TEST(Engine, a_cleared_cache_has_nothing_but_what_is_held) {
+  House house;
+  const TextStream first = house.submit(ask(std::vector<TokenId>(10, 1), 1));
+  house.run();
+  const TextStream held = house.submit(ask({2, 3, 4, 5, 6}, 3));
+  house.engine->step();
+  house.engine->clear_cache();
+  house.engine->step();
+  EXPECT_EQ(house.engine->check(), "");
+  EXPECT_EQ(house.engine->stats().blocks_remembered, 1u);
+  const TextStream again = house.submit(ask(std::vector<TokenId>(10, 1), 1));
+  house.run();
+  EXPECT_EQ(house.engine->stats().cache.hits, 0u);
 }
 
 TEST(Engine, destroying_the_stream_cancels_and_the_next_step_frees_its_blocks) {
@@ -409,8 +446,8 @@ TEST(Engine, numbers_count_what_happened) {
   EXPECT_EQ(stats.num_ended, 1u);
   EXPECT_EQ(stats.num_waiting, 0u);
   EXPECT_EQ(stats.blocks_total, 16u);
-  EXPECT_EQ(stats.blocks_remembered, 2u);
-  EXPECT_EQ(stats.num_blocks_stored, 2u);
+  EXPECT_EQ(stats.blocks_remembered, 3u);
+  EXPECT_EQ(stats.num_blocks_stored, 3u);
   EXPECT_EQ(stats.num_prompt_tokens, 9u);
   EXPECT_EQ(stats.num_queried_tokens, 9u);
 }

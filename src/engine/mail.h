@@ -12,6 +12,7 @@ namespace slipstream {
 struct Mail {
   SequenceList submitted;                  // one, or none
   std::shared_ptr<StreamState> cancelled;  // its reader has gone
+  bool clears_cache = false;
 };
 using Inbox = Mailbox<Mail>;
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "cache/sequence_keys.h"
 #include "sample/sampling_params.h"
 
 namespace slipstream {
@@ -25,6 +26,7 @@ struct Request {
   bool prompt_logprobs = false;        // TextEvent::prompt_logprobs too; needs top_logprobs
   uint32_t choice = 0;                 // index among the prompt's n
   uint32_t client = 0;                 // whose it is, < EngineOptions::num_clients: clients wait in lines of their own
+  ExtraKey cache_key = {};             // only requests with the same one share what is in the cache
   uint64_t arrived_ns = 0;             // Clock time at which it was asked for; 0: now. Latencies count from it
 };
 

@@ -28,7 +28,7 @@ void Scheduler::add(SequenceList& one) {
 void Scheduler::cancel(Sequence& sequence) {
   const bool is_running = std::ranges::any_of(running_, [&](const Sequence& other) { return &other == &sequence; });
   if (is_running) {
-    ledger_.release(sequence.table);
+    release(sequence);
     running_.erase(sequence.place);
   } else {
     waiting_.remove(sequence);
@@ -43,7 +43,13 @@ const StepPlan& Scheduler::plan(uint32_t max_rows) {
     if (plan_.num_rows() == max_rows) break;
     continue_one(sequence, max_rows - plan_.num_rows());
   }
-  while (plan_.num_rows() < max_rows && !newest_is_cut() && admit_one(max_rows - plan_.num_rows())) {}
+  uint32_t num_passed_over = 0;
+  while (plan_.num_rows() < max_rows && !newest_is_cut() && running_.size() + num_passed_over < options_.max_num_seqs) {
+    const Turn turn = give_turn(max_rows - plan_.num_rows());
+    if (turn == Turn::kNone) break;
+    num_passed_over += turn == Turn::kPassedOver ? 1 : 0;
+  }
+  waiting_.recall();
   return plan_;
 }
 
@@ -77,30 +83,64 @@ bool Scheduler::newest_is_cut() const {
   return (is_planned ? plan_.slices().back().num_rows : 0) < running_.back().pending();
 }
 
-// Admits the sequence whose turn it is if all its tokens fit; nobody overtakes it if they do not. What the running ones
-// will take for theirs need not be set aside: only the newest can have more than one, and as long as it has, it leaves
-// no row for anyone else.
-bool Scheduler::admit_one(uint32_t max_rows) {
-  if (waiting_.empty() || running_.size() >= options_.max_num_seqs) return false;
-  Sequence& sequence = *waiting_.next();
+// Admits it if all its tokens fit. What the running ones will take for theirs need not be set aside: only the newest
+// can have more than one, and as long as it has, it leaves no row for anyone else.
+Scheduler::Turn Scheduler::give_turn(uint32_t max_rows) {
+  Sequence* const next = waiting_.next();
+  if (next == nullptr) return Turn::kNone;
+  Sequence& sequence = *next;
   const bool is_scored = sequence.num_scored < sequence.scored_until;
-  const uint32_t num_cached =
-      is_scored ? 0 : ledger_.match(sequence.tokens, sequence.keys(), sequence.table).num_tokens;
+  const Match match = is_scored ? Match() : ledger_.match(sequence.tokens, sequence.keys(), sequence.table);
+  if (!is_scored && !sequence.num_cached && is_being_computed(sequence)) {
+    ledger_.release(sequence.table);
+    waiting_.pass_over();
+    ++num_passed_over_;
+    return Turn::kPassedOver;
+  }
   const uint32_t num_needed = ledger_.blocks_for(sequence.num_tokens()) - static_cast<uint32_t>(sequence.table.size());
   if (!running_.empty() && num_needed > ledger_.num_free()) {
     ledger_.release(sequence.table);
-    return false;
+    return Turn::kNone;
   }
   waiting_.take_next(running_);
-  sequence.num_computed = num_cached;
-  if (!sequence.num_cached) {
-    sequence.num_cached = num_cached;
-    sequence.age = num_admitted_++;
-    if (!is_scored) num_queried_tokens_ += sequence.num_tokens();
-    num_cached_tokens_ += num_cached;
-  }
+  admit(sequence, match);
   continue_one(sequence, max_rows);
-  return true;
+  return Turn::kAdmitted;
+}
+
+// It computes at least one token in this step, so the copy is made before anybody can send it back.
+void Scheduler::admit(Sequence& sequence, const Match& match) {
+  if (match.source) {
+    ledger_.take_for_copy(match, sequence.table);
+    const BlockCopy copy{*match.source, sequence.table.back(), match.num_common};
+    if (copy.from != copy.to) plan_.add_copy(copy);
+  }
+  sequence.num_computed = match.num_tokens + match.num_common;
+  if (sequence.num_cached) return;  // it was here before
+  sequence.num_cached = sequence.num_computed;
+  sequence.age = num_admitted_++;
+  if (sequence.scored_until == 0) num_queried_tokens_ += sequence.num_tokens();
+  cache_.tokens_reused += sequence.num_computed;
+  const bool is_whole = sequence.num_computed + 1 == sequence.num_tokens();
+  ++(sequence.num_computed == 0 ? cache_.misses : is_whole ? cache_.hits : cache_.prefix_hits);
+}
+
+// Does somebody who runs compute the whole block that follows what was found for this sequence, which is in its table?
+bool Scheduler::is_being_computed(const Sequence& sequence) const {
+  const uint32_t block_tokens = ledger_.block_tokens();
+  const size_t index = sequence.table.size();
+  const uint64_t begin = index * uint64_t{block_tokens};
+  const uint64_t end = begin + block_tokens;
+  if (!ledger_.shares() || end > sequence.num_tokens()) return false;
+  return std::ranges::any_of(running_, [&](const Sequence& other) {
+    if (other.num_computed >= end || other.num_tokens() < end || other.table.size() < index) return false;
+    if (index > 0 && other.table[index - 1] != sequence.table[index - 1]) return false;
+    const auto first = static_cast<uint32_t>(begin);
+    return extra_key_of_block(other.keys(), first, block_tokens) ==
+               extra_key_of_block(sequence.keys(), first, block_tokens) &&
+           std::ranges::equal(std::span(other.tokens).subspan(begin, block_tokens),
+                              std::span(sequence.tokens).subspan(begin, block_tokens));
+  });
 }
 
 uint32_t Scheduler::rows_that_fit(const Sequence& sequence) const {
@@ -108,12 +148,11 @@ uint32_t Scheduler::rows_that_fit(const Sequence& sequence) const {
   return static_cast<uint32_t>(std::min<uint64_t>(slots - sequence.num_computed, std::numeric_limits<uint32_t>::max()));
 }
 
-// The newest goes back to wait, before everyone else there. It keeps its tokens; what of them was in full blocks is
+// The newest goes back to wait, before everyone else there. It keeps its tokens; what of them was computed is
 // remembered, so that coming back is mostly a hit.
 void Scheduler::preempt_newest() {
   Sequence& sequence = running_.back();
-  ledger_.release(sequence.table);
-  sequence.num_computed = 0;
+  release(sequence);
   waiting_.send_back(running_, sequence);
   ++num_preemptions_;
 }
@@ -124,6 +163,7 @@ void Scheduler::commit(const StepPlan& plan, std::span<const Sample> samples) {
     const Sample& sample = samples[index];
     Sequence& sequence = *plan.slices()[index].sequence;
     if (!sample.finite) {  // nothing of this step is remembered: its K and V may be anything
+      ledger_.release(sequence.table);
       end(sequence);
       continue;
     }
@@ -134,12 +174,19 @@ void Scheduler::commit(const StepPlan& plan, std::span<const Sample> samples) {
       sequence.tokens.push_back(*sample.token);
       sequence.counts.add_output(*sample.token);
     }
-    if (sample.finish) end(sequence);
+    if (!sample.finish) continue;
+    release(sequence);
+    end(sequence);
   }
 }
 
+// Gives its blocks back; what is computed of it is remembered.
+void Scheduler::release(Sequence& sequence) {
+  ledger_.release_with_tail(std::span(sequence.tokens).first(sequence.num_computed), sequence.keys(), sequence.table);
+  sequence.num_computed = 0;
+}
+
 void Scheduler::end(Sequence& sequence) {
-  ledger_.release(sequence.table);
   ended_.splice(ended_.end(), running_, sequence.place);
 }
 

@@ -12,6 +12,17 @@
 // finds nothing in the cache (a row that is not computed has no logits), and lets nobody in behind it until it is
 // through.
 //
+// Sharing while it is computed: whoever is next and finds that a running sequence computes its next whole block in this
+// step (same parent block, same tokens, same key) is passed over, and finds that block in the next plan(). This is seen
+// anew in each plan(): nothing says that somebody waits for somebody, so whoever computes may fail, be cancelled or be
+// sent back, and is succeeded. Nobody starves by it. The one that computes has all its pending tokens in this step
+// (else it would be the newest, cut short, and nobody would be looked at), so the next time whoever was passed over is
+// a whole block further on, or the one that computed has failed, or the block was taken; and it is looked at before all
+// who were never called, so that only those already there can make it wait again. Others are admitted past it
+// meanwhile, as far as there are seats beside its own: plan() looks at no more than max_num_seqs waiting sequences, and
+// compares each with no more running ones. A sequence that was sent back does not wait: who runs is older and must stay
+// so. Nor does one whose prompt is scored, as it takes nothing from the cache.
+//
 // Engine thread. Allocates nothing after construction.
 #pragma once
 
@@ -20,6 +31,7 @@
 #include <string>
 
 #include "cache/kv_ledger.h"
+#include "engine/engine_stats.h"
 #include "engine/sequence.h"
 #include "engine/step_plan.h"
 #include "engine/waiting_queue.h"
@@ -57,9 +69,13 @@ class Scheduler {
   const SequenceList& running() const { return running_; }
   const WaitingQueue& waiting() const { return waiting_; }
   uint64_t num_preemptions() const { return num_preemptions_; }
+  // Times that a waiting sequence was passed over, because somebody was just computing its next block.
+  uint64_t num_passed_over() const { return num_passed_over_; }
   // Of prompts, when they were first admitted: tokens that were looked for in the cache, and those that were found.
   uint64_t num_queried_tokens() const { return num_queried_tokens_; }
-  uint64_t num_cached_tokens() const { return num_cached_tokens_; }
+  uint64_t num_cached_tokens() const { return cache_.tokens_reused; }
+  // Its evictions and entries are the ledger's to say.
+  const CacheCounts& cache() const { return cache_; }
 
   // Between commit() and plan(): the first invariant that does not hold, its ledger's included; empty when all do. For
   // tests.
@@ -68,9 +84,14 @@ class Scheduler {
  private:
   void continue_one(Sequence& sequence, uint32_t max_rows);
   bool newest_is_cut() const;
-  bool admit_one(uint32_t max_rows);
+  // Of the sequence whose turn it is. kNone: nobody waits, or it does not fit, and nobody overtakes it.
+  enum class Turn : uint8_t { kAdmitted, kPassedOver, kNone };
+  Turn give_turn(uint32_t max_rows);
+  void admit(Sequence& sequence, const Match& match);
+  bool is_being_computed(const Sequence& sequence) const;
   uint32_t rows_that_fit(const Sequence& sequence) const;
   void preempt_newest();
+  void release(Sequence& sequence);
   void end(Sequence& sequence);
 
   const SchedulerOptions options_;
@@ -81,8 +102,9 @@ class Scheduler {
   SequenceList ended_;
   uint32_t num_scored_rows_ = 0;  // of the plan
   uint64_t num_preemptions_ = 0;
+  uint64_t num_passed_over_ = 0;
   uint64_t num_queried_tokens_ = 0;
-  uint64_t num_cached_tokens_ = 0;
+  CacheCounts cache_;
   uint64_t num_added_ = 0;
   uint64_t num_admitted_ = 0;
 };

@@ -1,55 +1,9 @@
-#include "engine/scheduler.h"
-
 #include <gtest/gtest.h>
+
+#include "engine/scheduler_room.h"
 
 namespace slipstream {
 namespace {
-
-constexpr uint32_t kBlockTokens = 4;
-
-struct Room {
-  Room(uint32_t num_blocks, const SchedulerOptions& options)
-      : ledger({.num_blocks = num_blocks, .block_tokens = kBlockTokens, .prefix_cache = true, .hash_seed = 1}),
-        scheduler(options, ledger) {}
-
-  // A sequence of `first`, `first` + 1, ... num_prompt_tokens of them, with room for as many again.
-  Sequence& add(TokenId first, uint32_t num_prompt_tokens, uint32_t client = 0) {
-    SequenceList one;
-    OutputRules rules;
-    rules.max_tokens = num_prompt_tokens;
-    Sequence& sequence = one.emplace_back(Output(nullptr, rules), std::make_shared<StreamState>());
-    for (uint32_t i = 0; i < num_prompt_tokens; ++i) sequence.tokens.push_back(first + i);
-    sequence.num_prompt_tokens = num_prompt_tokens;
-    sequence.client = client;
-    scheduler.add(one);
-    return sequence;
-  }
-
-  // One step in which everyone who reached the end of their tokens samples token 7.
-  const StepPlan& step(uint32_t max_rows) {
-    const StepPlan& plan = scheduler.plan(max_rows);
-    std::vector<Sample> samples;
-    for (const PlannedSlice& slice : plan.slices()) {
-      Sample sample;
-      if (slice.num_rows == slice.sequence->pending()) sample.token = 7;
-      samples.push_back(sample);
-    }
-    rows.clear();
-    for (const PlannedSlice& slice : plan.slices()) rows.push_back(slice.num_rows);
-    scheduler.commit(plan, samples);
-    EXPECT_EQ(scheduler.check(), "");
-    return plan;
-  }
-
-  KvLedger ledger;
-  Scheduler scheduler;
-  std::vector<uint32_t> rows;  // of the last step's slices
-};
-
-SchedulerOptions options(uint32_t max_num_seqs) {
-  return {.max_num_seqs = max_num_seqs, .max_rows = 100, .max_model_len = 40};
-}
-using Rows = std::vector<uint32_t>;
 
 TEST(Scheduler, nobody_there_is_an_empty_plan) {
   Room room(10, options(2));
@@ -176,25 +130,6 @@ TEST(Scheduler, blocks_that_an_admitted_prompt_will_need_are_not_given_to_the_ne
   EXPECT_EQ(room.scheduler.num_preemptions(), 0u);
 }
 
-TEST(Scheduler, full_blocks_are_known_to_others_as_soon_as_they_are_computed) {
-  Room room(20, options(4));
-  room.add(1, 20);
-  room.step(10);
-  const Sequence& second = room.add(1, 20);
-  room.step(14);  // ten for the first; the second finds two full blocks
-  EXPECT_EQ(second.num_cached, 8u);
-  EXPECT_EQ(second.num_computed, 12u);
-}
-
-TEST(Scheduler, what_is_not_yet_computed_is_known_to_nobody) {
-  Room room(20, options(4));
-  room.add(1, 20);
-  const Sequence& second = room.add(1, 20);
-  room.step(100);  // in the same step
-  EXPECT_EQ(second.num_cached, 0u);
-  EXPECT_EQ(room.rows, (Rows{20, 20}));
-}
-
 TEST(Scheduler, a_failed_slice_ends_and_nothing_of_its_step_is_remembered) {
   Room room(10, options(2));
   room.add(1, 9);
@@ -210,7 +145,7 @@ TEST(Scheduler, a_failed_slice_ends_and_nothing_of_its_step_is_remembered) {
   EXPECT_EQ(room.ledger.num_free(), 10u);
 }
 
-TEST(Scheduler, a_finished_sequence_leaves_its_full_blocks_remembered) {
+TEST(Scheduler, a_finished_sequence_leaves_its_blocks_and_its_tail_remembered) {
   Room room(10, options(2));
   room.add(1, 9);
   const StepPlan& plan = room.scheduler.plan(100);
@@ -219,7 +154,7 @@ TEST(Scheduler, a_finished_sequence_leaves_its_full_blocks_remembered) {
   last.finish = FinishReason::kStop;
   room.scheduler.commit(plan, {&last, 1});
   EXPECT_EQ(room.ledger.num_free(), 10u);
-  EXPECT_EQ(room.ledger.num_remembered(), 2u);
+  EXPECT_EQ(room.ledger.num_remembered(), 3u);
 }
 
 TEST(Scheduler, a_cancelled_sequence_leaves_no_trace_wherever_it_was) {

@@ -7,6 +7,7 @@ namespace slipstream {
 StepPlan::StepPlan(const StepLimits& limits) {
   slices_.reserve(limits.max_slices);
   step_slices_.reserve(limits.max_slices);
+  copies_.reserve(limits.max_slices);
   tokens_.reserve(limits.max_rows);
   block_tables_.reserve(size_t{limits.max_slices} * limits.max_blocks_per_slice);
 }
@@ -16,6 +17,7 @@ void StepPlan::clear() {
   step_slices_.clear();
   tokens_.clear();
   block_tables_.clear();
+  copies_.clear();
 }
 
 void StepPlan::add(Sequence& sequence, uint32_t num_rows, uint32_t num_logits) {
@@ -32,8 +34,13 @@ void StepPlan::add(Sequence& sequence, uint32_t num_rows, uint32_t num_logits) {
   block_tables_.insert(block_tables_.end(), sequence.table.begin(), sequence.table.end());
 }
 
+void StepPlan::add_copy(const BlockCopy& copy) {
+  CHECK(copies_.size() < copies_.capacity(), "more than {} copies in a step", copies_.size());
+  copies_.push_back(copy);
+}
+
 StepInput StepPlan::input() const {
-  return {.tokens = tokens_, .slices = step_slices_, .block_tables = block_tables_, .copies = {}};
+  return {.tokens = tokens_, .slices = step_slices_, .block_tables = block_tables_, .copies = copies_};
 }
 
 }  // namespace slipstream

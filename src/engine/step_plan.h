@@ -39,6 +39,8 @@ class StepPlan {
   void clear();
   // The next num_rows pending tokens of a sequence whose table holds them, and logits of the last num_logits.
   void add(Sequence& sequence, uint32_t num_rows, uint32_t num_logits);
+  // Done before anything is computed, in the order in which they are added; at most one for each slice.
+  void add_copy(const BlockCopy& copy);
 
   bool empty() const { return slices_.empty(); }
   uint32_t num_rows() const { return static_cast<uint32_t>(tokens_.size()); }
@@ -51,6 +53,7 @@ class StepPlan {
   std::vector<StepSlice> step_slices_;
   std::vector<TokenId> tokens_;
   std::vector<BlockId> block_tables_;
+  std::vector<BlockCopy> copies_;
 };
 
 }  // namespace slipstream

@@ -39,6 +39,7 @@ void WaitingQueue::send_back(SequenceList& from, Sequence& sequence) {
 // most as many turns as tokens admitted need quanta, and one more for each sequence.
 Sequence* WaitingQueue::next() {
   if (!sent_back_.empty()) return &sent_back_.front();
+  if (!called_.empty()) return &called_.front();
   if (round_.empty()) return nullptr;
   while (true) {
     Line& line = round_.front();
@@ -54,12 +55,24 @@ void WaitingQueue::take_next(SequenceList& to) {
   Sequence* const sequence = next();
   CHECK(sequence != nullptr, "nobody waits");
   --num_sequences_;
-  if (!sent_back_.empty()) return to.splice(to.end(), sent_back_, sequence->place);
+  take_turn(*sequence, to);
+}
+
+void WaitingQueue::pass_over() {
+  Sequence* const sequence = next();
+  CHECK(sequence != nullptr && !sequence->num_cached, "nobody to pass over");
+  take_turn(*sequence, passed_);
+}
+
+// Who is next, to the end of `to`. Its line pays, unless it has had its turn.
+void WaitingQueue::take_turn(Sequence& sequence, SequenceList& to) {
+  if (!sent_back_.empty()) return to.splice(to.end(), sent_back_, sequence.place);
+  if (!called_.empty()) return to.splice(to.end(), called_, sequence.place);
   const LineList::iterator line = round_.begin();
-  line->deficit -= cost(*sequence);
-  num_charged_ += cost(*sequence);
+  line->deficit -= cost(sequence);
+  num_charged_ += cost(sequence);
   line->charged_at_head = num_charged_;
-  to.splice(to.end(), line->waiting, sequence->place);
+  to.splice(to.end(), line->waiting, sequence.place);
   leave_round_if_empty(line);
 }
 
@@ -67,6 +80,11 @@ void WaitingQueue::remove(Sequence& sequence) {
   --num_sequences_;
   if (sequence.num_cached) {  // was admitted once
     sent_back_.erase(sequence.place);
+    return;
+  }
+  for (SequenceList* const list : {&passed_, &called_}) {
+    if (std::ranges::none_of(*list, [&](const Sequence& other) { return &other == &sequence; })) continue;
+    list->erase(sequence.place);
     return;
   }
   const LineList::iterator line = line_of_[sequence.client];

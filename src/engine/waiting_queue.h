@@ -5,6 +5,7 @@
 // by at most a few turns, and nobody waits for ever.
 //
 //   sent back  | s7 s9                       were admitted before and sent back: they go before everyone
+//   called     | s10                         had their turn, and were passed over: they go next
 //   round      | client 2: s12 s13 s20 ...   has its turn
 //              | client 0: s11               is next
 //   idle       | clients 1, 3                have nothing waiting
@@ -12,7 +13,12 @@
 // A request costs the tokens known of it and those its answer is expected to have. What a running answer then really
 // takes is not charged: fairness is about who is admitted, and nobody who runs is sent away for it.
 //
-// Engine thread. Allocates nothing after construction; each call takes a time that does not depend on how many wait.
+// Whoever is next and would rather wait (for what somebody is just computing) is passed over. That was its turn: its
+// line has paid, as if it had been admitted, and it comes before all lines the next time. So passing over changes no
+// line's share, and costs whoever is passed over no more than those who are admitted in between.
+//
+// Engine thread. Allocates nothing after construction; each call takes a time that does not depend on how many wait
+// (remove(): nor on more than those who were called, of which the Scheduler has at most max_num_seqs).
 #pragma once
 
 #include <cstdint>
@@ -37,11 +43,15 @@ class WaitingQueue {
   void add(SequenceList& one);
   // Sent back to wait: before everyone, those that were sent back earlier included. `sequence` is in `from`.
   void send_back(SequenceList& from, Sequence& sequence);
-  // Whose turn it is; null when nobody waits. Stays the same until that one is taken or removed, or another is sent
-  // back.
+  // Whose turn it is; null when nobody waits but those who were passed over. Stays the same until that one is taken,
+  // passed over or removed, another is sent back, or recall().
   Sequence* next();
   // The one that next() names, to the end of `to`.
   void take_next(SequenceList& to);
+  // The one that next() names, which was never admitted, is not named again before recall().
+  void pass_over();
+  // Those that were passed over since the last time go before all lines, in the order in which they were.
+  void recall() { called_.splice(called_.begin(), passed_); }
   // Takes a waiting sequence out, for good.
   void remove(Sequence& sequence);
 
@@ -50,10 +60,12 @@ class WaitingQueue {
   size_t num_sent_back() const { return sent_back_.size(); }
   uint64_t num_tokens() const;  // of all of them, counted one by one: for tests
 
-  // Those that were sent back, then each line.
+  // Those that were sent back, those that were called, then each line.
   template <class Visit>
   void for_each(const Visit& visit) const {
-    for (const Sequence& sequence : sent_back_) visit(sequence);
+    for (const SequenceList* list : {&sent_back_, &passed_, &called_}) {
+      for (const Sequence& sequence : *list) visit(sequence);
+    }
     for (const std::list<Line>* lines : {&round_, &idle_}) {
       for (const Line& line : *lines) {
         for (const Sequence& sequence : line.waiting) visit(sequence);
@@ -74,10 +86,13 @@ class WaitingQueue {
   using LineList = std::list<Line>;
 
   static uint64_t cost(const Sequence& sequence);
+  void take_turn(Sequence& sequence, SequenceList& to);
   void leave_round_if_empty(LineList::iterator line);
 
   const WaitingQueueOptions options_;
   SequenceList sent_back_;
+  SequenceList passed_;             // had their turn, and are not named before recall()
+  SequenceList called_;             // had their turn before
   LineList round_;                  // lines in which somebody waits; the first has its turn
   LineList idle_;
   std::vector<LineList::iterator> line_of_;  // [client]

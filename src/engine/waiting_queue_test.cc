@@ -115,6 +115,55 @@ TEST(WaitingQueue, who_was_sent_back_goes_before_everyone_and_pays_nothing) {
   EXPECT_EQ(desk.admit_all(), (Clients{0, 0, 1}));
 }
 
+TEST(WaitingQueue, who_is_passed_over_has_paid_and_comes_before_all_lines) {
+  Desk desk({.num_clients = 2, .quantum_tokens = 10});
+  Sequence& first = desk.add(0, 10);
+  desk.add(0, 10);
+  desk.add(1, 10);
+  desk.queue.pass_over();
+  EXPECT_EQ(desk.queue.size(), 3u);
+  EXPECT_EQ(desk.admit(), 1u);  // its line's turn is over
+  desk.queue.recall();
+  EXPECT_EQ(desk.queue.next(), &first);
+  EXPECT_EQ(desk.queue.check(), "");
+  EXPECT_EQ(desk.admit_all(), (Clients{0, 0}));
+}
+
+TEST(WaitingQueue, those_passed_over_keep_their_order_and_come_behind_who_was_sent_back) {
+  Desk desk({.num_clients = 1, .quantum_tokens = 10});
+  Sequence& running = desk.add(0, 10);
+  desk.admit();
+  std::vector<Sequence*> waiting;
+  for (int i = 0; i < 4; ++i) waiting.push_back(&desk.add(0, 10));
+  for (int i = 0; i < 3; ++i) desk.queue.pass_over();
+  desk.queue.recall();
+  desk.queue.pass_over();  // again; the others are not looked at this time
+  desk.queue.recall();
+  desk.queue.send_back(desk.running, running);
+  EXPECT_EQ(desk.queue.num_sent_back(), 1u);
+  EXPECT_EQ(desk.queue.next(), &running);
+  desk.admit();
+  for (Sequence* const sequence : waiting) {
+    EXPECT_EQ(desk.queue.next(), sequence);
+    desk.admit();
+  }
+}
+
+TEST(WaitingQueue, who_is_passed_over_may_leave) {
+  Desk desk({.num_clients = 1, .quantum_tokens = 10});
+  Sequence& first = desk.add(0, 10);
+  Sequence& second = desk.add(0, 10);
+  desk.queue.pass_over();
+  desk.queue.remove(first);
+  EXPECT_EQ(desk.queue.next(), &second);
+  desk.queue.pass_over();
+  EXPECT_EQ(desk.queue.next(), nullptr);
+  desk.queue.recall();
+  desk.queue.remove(second);
+  EXPECT_TRUE(desk.queue.empty());
+  EXPECT_EQ(desk.queue.check(), "");
+}
+
 TEST(WaitingQueue, who_is_removed_leaves_no_trace_wherever_it_was) {
   Desk desk({.num_clients = 2, .quantum_tokens = 10});
   Sequence& head = desk.add(0, 25);
@@ -142,13 +191,16 @@ TEST(WaitingQueue, however_they_come_nobody_is_passed_by_more_than_the_bound) {
     Desk desk({.num_clients = 5, .quantum_tokens = from(1, 40)});
     for (int event = 0; event < 60; ++event) {
       if (from(0, 2) > 0) desk.add(from(0, 1) * from(0, 4), from(1, 50), from(0, 20));
-      else if (!desk.queue.empty()) desk.admit();
+      else if (desk.queue.next() != nullptr) desk.admit();
+      if (from(0, 3) == 0 && desk.queue.next() != nullptr && !desk.queue.next()->num_cached) desk.queue.pass_over();
+      if (from(0, 1) == 0) desk.queue.recall();
       if (from(0, 9) == 0 && !desk.running.empty() && desk.running.back().num_cached) {
         desk.queue.send_back(desk.running, desk.running.back());
       }
-      if (from(0, 9) == 0 && !desk.queue.empty()) desk.queue.remove(*desk.queue.next());
+      if (from(0, 9) == 0 && desk.queue.next() != nullptr) desk.queue.remove(*desk.queue.next());
       ASSERT_EQ(desk.queue.check(), "") << day;
     }
+    desk.queue.recall();
     desk.admit_all();
   }
 }

@@ -93,6 +93,9 @@ uint64_t& EchoExecutor::slot(const StepInput& input, const StepSlice& slice, uin
 
 void EchoExecutor::copy_blocks(const StepInput& input) {
   for (const BlockCopy& copy : input.copies) {
+    CHECK(copy.from != copy.to && copy.num_tokens >= 1 && copy.num_tokens < options_.block_tokens,
+          "{} tokens are copied from block {} to {}", copy.num_tokens, copy.from, copy.to);
+    ++num_copies_;
     std::copy_n(&slots_[size_t{copy.from} * options_.block_tokens], copy.num_tokens,
                 &slots_[size_t{copy.to} * options_.block_tokens]);
   }

@@ -62,6 +62,8 @@ class EchoExecutor final : public Executor {
   // Slots read that were never written, or poisoned since.
   uint64_t num_bad_reads() const { return num_bad_reads_; }
 
+  uint64_t num_copies() const { return num_copies_; }
+
   // The next run() finds a number that is not finite in this slice (modulo their number): what it writes is not finite
   // either.
   void fail_next(uint32_t slice) { failing_slice_ = slice; }
@@ -87,6 +89,7 @@ class EchoExecutor final : public Executor {
   std::vector<uint8_t> slice_finite_;   // [slices]
   std::optional<uint32_t> failing_slice_;
   uint64_t num_bad_reads_ = 0;
+  uint64_t num_copies_ = 0;
 };
 
 // A vocabulary for it: letters, words, pieces of UTF-8 characters; the last token is special (the end of a turn).

@@ -18,6 +18,10 @@ TEST(Simulation, in_20000_worlds_each_answer_is_the_one_its_request_gets_alone) 
   // All of it did happen.
   EXPECT_GT(totals.num_preemptions, 5'000u);
   EXPECT_GT(totals.num_cached_tokens, 200'000u);
+  EXPECT_GT(totals.num_hits, 10'000u);
+  EXPECT_GT(totals.num_copies, 20'000u);
+  EXPECT_GT(totals.num_passed_over, 2'000u);
+  EXPECT_GT(totals.num_evictions, 100'000u);
   EXPECT_GT(totals.num_blocks_removed, 50'000u);
   EXPECT_GT(totals.num_cancelled, 10'000u);
   EXPECT_GT(totals.num_failed, 5'000u);
@@ -82,6 +86,7 @@ TEST(Simulation, a_number_that_is_not_finite_ends_one_of_eight_and_touches_no_ne
   for (uint32_t failing_step = 0; failing_step < 40; ++failing_step) {
     SCOPED_TRACE(failing_step);
     Crowd crowd(8);
+    for (uint32_t i = 0; i < 8; ++i) crowd.world.requests[i].request.prompt[0] = i;  // nobody waits for another
     EchoExecutor echo(crowd.echo_options());
     Engine engine(crowd.world.options, echo, crowd.pool, &crowd.table, Clock::manual(&crowd.clock_ns));
     std::vector<TextStream> streams;
@@ -113,6 +118,30 @@ TEST(Simulation, a_number_that_is_not_finite_ends_one_of_eight_and_touches_no_ne
     EXPECT_EQ(engine.stats().num_failed, 1u);
     EXPECT_EQ(echo.num_bad_reads(), 0u);
   }
+}
+
+// Half of them with one prompt, in a pool that holds few of them: they wait for, cut off and succeed one another.
+TEST(Simulation, a_storm_of_waiting_and_preemption_comes_to_an_end) {
+  Crowd crowd(24);
+  crowd.world.options.num_blocks = 20;
+  for (size_t i = 0; i < 12; ++i) crowd.world.requests[i].request.prompt = crowd.world.requests[0].request.prompt;
+  EchoExecutor echo(crowd.echo_options());
+  Engine engine(crowd.world.options, echo, crowd.pool, &crowd.table, Clock::manual(&crowd.clock_ns));
+  std::vector<TextStream> streams;
+  for (const WorldRequest& asked : crowd.world.requests)
+    streams.push_back(engine.submit(asked.request, nullptr).value());
+  for (uint32_t steps = 0; engine.step(); ++steps) {
+    if (steps % 5 == 0) engine.clear_cache();
+    ASSERT_EQ(engine.check(), "");
+    echo.poison(engine.blank_blocks());
+    ASSERT_LT(steps, 24u * 58u);
+  }
+  for (size_t index = 0; index < streams.size(); ++index) {
+    EXPECT_EQ(to_string(read_all(streams[index])), to_string(crowd.alone(index))) << index;
+  }
+  EXPECT_EQ(echo.num_bad_reads(), 0u);
+  EXPECT_GT(engine.stats().num_preemptions, 20u);
+  EXPECT_GT(engine.stats().num_passed_over, 20u);
 }
 
 TEST(Simulation, a_storm_of_preemptions_comes_to_an_end) {
@@ -163,6 +192,7 @@ TEST(Simulation, a_lone_request_beside_a_thousand_of_another_client_waits_for_a_
   crowd.world.options.max_num_seqs = 4;
   crowd.world.options.num_clients = 2;
   crowd.world.options.turn_tokens = 100;
+  crowd.world.options.prefix_cache = false;  // else most would wait for what all begin with
   EXPECT_GT(steps_to_first_token_of_last(crowd), 249u * 40);  // four at a time, forty steps each
   crowd.world.requests.back().request.client = 1;
   EXPECT_EQ(steps_to_first_token_of_last(crowd), 1u);  // a turn of 100 tokens is one of the crowd; the lone one is next
@@ -181,7 +211,37 @@ TEST(Simulation, a_crowd_that_starts_alike_shares_what_it_starts_with) {
   for (size_t index = 0; index < streams.size(); ++index) {
     EXPECT_EQ(to_string(read_all(streams[index])), to_string(crowd.alone(index))) << index;
   }
-  EXPECT_EQ(engine.stats().num_cached_tokens, 7u * 16u);
+  // Four blocks; and a token of the fifth, once the first one's is full.
+  EXPECT_EQ(engine.stats().num_cached_tokens, 2u * 16u + 5u * 17u);
+}
+
+// Eight at once, as they come with one new system prompt: a burst.
+TEST(Simulation, a_burst_with_one_prompt_of_4000_tokens_computes_it_once) {
+  Crowd crowd(8);
+  crowd.world.options.block_tokens = 64;
+  crowd.world.options.max_model_len = 4100;
+  crowd.world.options.num_blocks = 100;
+  for (WorldRequest& asked : crowd.world.requests) {
+    asked.request.prompt.clear();
+    for (uint32_t i = 0; i < 4000; ++i) asked.request.prompt.push_back((i * i + i / 7) % 31);
+    asked.request.max_tokens = 10;
+  }
+  EchoExecutor echo(crowd.echo_options());
+  Engine engine(crowd.world.options, echo, crowd.pool, &crowd.table, Clock::manual(&crowd.clock_ns));
+  std::vector<TextStream> streams;
+  for (const WorldRequest& asked : crowd.world.requests)
+    streams.push_back(engine.submit(asked.request, nullptr).value());
+  while (engine.step()) ASSERT_EQ(engine.check(), "");
+  for (size_t index = 0; index < streams.size(); ++index) {
+    EXPECT_EQ(to_string(read_all(streams[index])), to_string(crowd.alone(index))) << index;
+  }
+  const CacheCounts counts = engine.stats().cache;
+  EXPECT_EQ(counts.misses, 1u);
+  EXPECT_EQ(counts.prefix_hits, 7u);
+  EXPECT_EQ(counts.tokens_reused, 7u * 62 * 64);
+  // Once, but for what is not a whole block; and nine of each answer, whose tenth token nobody computes.
+  EXPECT_EQ(counts.tokens_computed, 4000u + 7 * (4000 - 62 * 64) + 8 * 9);
+  EXPECT_EQ(engine.stats().num_steps, 2u + 1 + 9);  // the prompt's two chunks, one step of waiting, the answers
 }
 
 }  // namespace

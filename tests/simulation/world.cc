@@ -73,6 +73,7 @@ std::string read(const World& world, const WorldRequest& asked, Reader& reader) 
     if (reader.answer.finish) return "an event after the last";
     if (event->cached_tokens >= asked.request.prompt.size()) return "the whole prompt came from the cache";
     if (reader.num_events > 0 && event->cached_tokens != reader.cached_tokens) return "cached_tokens changed";
+    if (event->cached_tokens > 0 && asked.request.cache_key.low != 0) return "it found what another key had cached";
     if (asked.request.report_tokens && event->tokens.size() != event->num_tokens) {
       return fmt::format("{} tokens reported of {}", event->tokens.size(), event->num_tokens);
     }
@@ -141,6 +142,9 @@ World make_world(uint64_t seed, const WorldShape& shape) {
   world.ns_per_step = dice.from(0, 5'000'000);
   world.ns_per_row = dice.from(0, 2'000'000);
   options.prefix_cache = !dice.one_in(6);
+  if (dice.one_in(4)) options.max_cache_entries = dice.from(0, 6);
+  if (dice.one_in(6)) world.clear_one_in = dice.from(2, 40);
+  const uint32_t num_keys = dice.one_in(3) ? dice.from(2, 3) : 1;
   options.cache_seed = dice.bits();
   options.stream_interval = dice.one_in(2) ? 1 : dice.from(2, 6);
   options.eos_tokens = shape.eos_tokens;
@@ -165,6 +169,8 @@ World make_world(uint64_t seed, const WorldShape& shape) {
     add_wishes(asked.request, dice, shape.vocab_size);
     asked.request.choice = dice.one_in(4) ? dice.from(1, 3) : 0;
     if (!one_is_greedy || dice.one_in(4)) asked.request.client = dice.from(0, options.num_clients - 1);
+    asked.request.cache_key.high = dice.from(0, num_keys - 1);
+    if (dice.one_in(12)) asked.request.cache_key.low = 1 + i;  // its own
     asked.submit_step = dice.from(0, arrivals);
     if (dice.one_in(5)) asked.cancel_step = asked.submit_step + dice.from(0, 40);
     asked.read_one_in = dice.one_in(2) ? 1 : dice.from(2, 9);
@@ -228,6 +234,7 @@ WorldResult run_world(const World& world, Executor& executor, EchoExecutor* echo
       if (asked.cancel_step == step) readers[index].stream.reset();
     }
     if (echo != nullptr && world.fail_one_in > 0 && dice.one_in(world.fail_one_in)) echo->fail_next(dice.from(0, 100));
+    if (world.clear_one_in > 0 && dice.one_in(world.clear_one_in)) engine.clear_cache();
     engine.step();
     if (std::string broken = engine.check(); !broken.empty())
       return fault(0, fmt::format("after step {}: {}", step, broken)), result;
@@ -249,6 +256,7 @@ WorldResult run_world(const World& world, Executor& executor, EchoExecutor* echo
     if (reader.answer.finish) ++result.num_by_finish[static_cast<int>(*reader.answer.finish)];
   }
   result.stats = engine.stats();
+  if (echo != nullptr) result.num_copies = echo->num_copies();
   if (result.stats.blocks_in_use != 0)
     result.fault = fmt::format("{} blocks are held by nobody", result.stats.blocks_in_use);
   return result;
@@ -260,6 +268,10 @@ void WorldTotals::add(const WorldResult& result) {
   num_rows += result.stats.num_rows;
   num_preemptions += result.stats.num_preemptions;
   num_cached_tokens += result.stats.num_cached_tokens;
+  num_hits += result.stats.cache.hits;
+  num_passed_over += result.stats.num_passed_over;
+  num_copies += result.num_copies;
+  num_evictions += result.stats.cache.evictions;
   num_cancelled += result.stats.num_cancelled;
   num_failed += result.stats.num_failed;
   num_stopped += result.num_by_finish[static_cast<int>(FinishReason::kStop)];
@@ -269,11 +281,11 @@ void WorldTotals::add(const WorldResult& result) {
 
 std::string WorldTotals::describe(double seconds) const {
   return fmt::format(
-      "{} worlds, {} steps ({:.0f}/s), {} rows; {} preemptions, {} tokens from the cache, {} blocks forgotten; "
-      "ended: {} stop, "
-      "{} length, {} cancelled, {} failed",
+      "{} worlds, {} steps ({:.0f}/s), {} rows; {} preemptions; cache: {} tokens reused, {} hits, {} copies, {} waits, "
+      "{} blocks forgotten, {} of them evicted; ended: {} stop, {} length, {} cancelled, {} failed",
       num_worlds, num_steps, static_cast<double>(num_steps) / seconds, num_rows, num_preemptions, num_cached_tokens,
-      num_blocks_removed, num_stopped, num_at_length, num_cancelled, num_failed);
+      num_hits, num_copies, num_passed_over, num_blocks_removed, num_evictions, num_stopped, num_at_length,
+      num_cancelled, num_failed);
 }
 
 WorldResult run_echo_world(uint64_t seed) {

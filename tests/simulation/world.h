@@ -25,6 +25,7 @@ struct World {
   EngineOptions options;
   std::vector<WorldRequest> requests;
   uint32_t fail_one_in = 0;             // one of so many steps has a number that is not finite; 0: none
+  uint32_t clear_one_in = 0;            // the cache is cleared before one of so many steps; 0: never
   uint64_t ns_per_step = 0;             // what the executor's step takes
   uint64_t ns_per_row = 0;
 };
@@ -66,6 +67,7 @@ struct WorldResult {
   std::string fault;  // what went wrong; empty: nothing
   EngineStats stats;
   uint64_t num_by_finish[3] = {};  // answers by FinishReason
+  uint64_t num_copies = 0;
 };
 
 // Lives through it. `alone`: the answers, one per request. echo: the executor when it is one, for poison and failures.
@@ -79,6 +81,10 @@ struct WorldTotals {
   uint64_t num_rows = 0;
   uint64_t num_preemptions = 0;
   uint64_t num_cached_tokens = 0;
+  uint64_t num_hits = 0;
+  uint64_t num_passed_over = 0;
+  uint64_t num_copies = 0;
+  uint64_t num_evictions = 0;
   uint64_t num_cancelled = 0;
   uint64_t num_failed = 0;
   uint64_t num_stopped = 0;
