@@ -91,7 +91,7 @@ Scheduler::Turn Scheduler::give_turn(uint32_t max_rows) {
   Sequence& sequence = *next;
   const bool is_scored = sequence.num_scored < sequence.scored_until;
   const Match match = is_scored ? Match() : ledger_.match(sequence.tokens, sequence.keys(), sequence.table);
-  if (!is_scored && !sequence.num_cached && is_being_computed(sequence)) {
+  if (!is_scored && !sequence.num_cached && is_worth_waiting(sequence, match)) {
     ledger_.release(sequence.table);
     waiting_.pass_over();
     ++num_passed_over_;
@@ -125,15 +125,17 @@ void Scheduler::admit(Sequence& sequence, const Match& match) {
   ++(sequence.num_computed == 0 ? cache_.misses : is_whole ? cache_.hits : cache_.prefix_hits);
 }
 
-// Does somebody who runs compute the whole block that follows what was found for this sequence, which is in its table?
-bool Scheduler::is_being_computed(const Sequence& sequence) const {
+// Does somebody who runs compute the whole block that follows what was found for this sequence, and would it find more
+// when that is done? (Not where all tokens but the last can be copied already.) What others *have* computed it has found.
+bool Scheduler::is_worth_waiting(const Sequence& sequence, const Match& match) const {
   const uint32_t block_tokens = ledger_.block_tokens();
   const size_t index = sequence.table.size();
   const uint64_t begin = index * uint64_t{block_tokens};
   const uint64_t end = begin + block_tokens;
   if (!ledger_.shares() || end > sequence.num_tokens()) return false;
+  if (std::min<uint64_t>(end, sequence.num_tokens() - 1) <= match.num_tokens + match.num_common) return false;
   return std::ranges::any_of(running_, [&](const Sequence& other) {
-    if (other.num_computed >= end || other.num_tokens() < end || other.table.size() < index) return false;
+    if (other.num_tokens() < end || other.table.size() < index) return false;
     if (index > 0 && other.table[index - 1] != sequence.table[index - 1]) return false;
     const auto first = static_cast<uint32_t>(begin);
     return extra_key_of_block(other.keys(), first, block_tokens) ==

@@ -57,6 +57,16 @@ TEST(SchedulerSharing, a_burst_of_one_prompt_computes_it_once) {
   EXPECT_EQ(room.scheduler.cache().misses, 1u);
 }
 
+TEST(SchedulerSharing, a_burst_of_whole_blocks_leaves_each_its_last_token) {
+  Room room(40, options(4));
+  for (int i = 0; i < 4; ++i) room.add(1, 16);
+  room.step(100);
+  EXPECT_EQ(room.rows, (Rows{16}));
+  room.step(100);
+  EXPECT_EQ(room.rows, (Rows{1, 1, 1, 1}));
+  EXPECT_EQ(room.scheduler.cache().hits, 3u);
+}
+
 TEST(SchedulerSharing, whoever_waits_succeeds_the_one_that_is_cancelled_or_fails) {
   for (const bool fails : {false, true}) {
     Room room(40, options(3));

@@ -1,6 +1,6 @@
 """Mutants of KV blocks and the index of what they hold."""
 
-from mutant import INDEX, LEDGER, POOL, Mutant
+from mutant import INDEX, KEYS, LEDGER, ORDER, POOL, Mutant
 
 CACHE_MUTANTS = [
     Mutant(
@@ -24,9 +24,11 @@ CACHE_MUTANTS = [
         [
             (
                 LEDGER,
-                "    give_back(table.back());\n",
-                "    give_back(table.back());\n"
-                "    if (table.size() == 1) give_back(table.back());\n",
+                "    table.pop_back();\n"
+                "    give_back(block);\n",
+                "    table.pop_back();\n"
+                "    give_back(block);\n"
+                "    if (table.empty()) give_back(block);\n",
             ),
         ],
         listed=True,
@@ -36,8 +38,12 @@ CACHE_MUTANTS = [
         [
             (
                 LEDGER,
-                "    index_.erase(block);\n",
-                "",
+                "    forget(block);\n"
+                "    ++num_evictions_;\n"
+                "  }\n"
+                "  return block;",
+                "  }\n"
+                "  return block;",
             ),
         ],
         listed=True,
@@ -47,8 +53,8 @@ CACHE_MUTANTS = [
         [
             (
                 LEDGER,
-                "const size_t most = (tokens.size() - 1) / block_tokens();",
-                "const size_t most = tokens.size() / block_tokens();",
+                "const std::span<const TokenId> wanted = tokens.first(tokens.size() - 1);",
+                "const std::span<const TokenId> wanted = tokens;",
             ),
         ],
         listed=True,
@@ -69,9 +75,9 @@ CACHE_MUTANTS = [
         [
             (
                 LEDGER,
-                "    give_back(table.back());\n"
+                "    const BlockId block = table.back();\n"
                 "    table.pop_back();\n",
-                "    give_back(table.front());\n"
+                "    const BlockId block = table.front();\n"
                 "    table.erase(table.begin());\n",
             ),
         ],
@@ -81,7 +87,8 @@ CACHE_MUTANTS = [
         [
             (
                 LEDGER,
-                "    pool_.share(*block);\n"
+                "    share(*block);\n"
+                "    pool_.hit(*block);\n"
                 "    table.push_back(*block);",
                 "    table.push_back(*block);",
             ),
@@ -163,8 +170,8 @@ CACHE_MUTANTS = [
         [
             (
                 POOL,
-                "const BlockId block = next_[num_blocks()];",
-                "const BlockId block = previous_[num_blocks()];",
+                "rings_.push_back(number(ring_[block]), block);",
+                "rings_.push_front(number(ring_[block]), block);",
             ),
         ],
     ),
@@ -173,8 +180,267 @@ CACHE_MUTANTS = [
         [
             (
                 POOL,
-                "if (references_[block]++ == 0) unlink(block);",
-                "if (references_[block]++ == 0 && next_[num_blocks()] == block) unlink(block);",
+                "if (references_[block]++ == 0) remove(block);",
+                "if (references_[block]++ == 0 && ring_[block] != Ring::kAgain) remove(block);",
+            ),
+        ],
+    ),
+    Mutant(
+        "the count of a tail is off by one",
+        [
+            (
+                LEDGER,
+                "remember_tail(key_of_block(computed, keys, table, num_full), table[num_full]);",
+                "PrefixKey key = key_of_block(computed, keys, table, num_full);\n"
+                "    if (key.tokens.size() > 1) key.tokens = key.tokens.first(key.tokens.size() - 1);\n"
+                "    remember_tail(key, table[num_full]);",
+            ),
+        ],
+        listed=True,
+    ),
+    Mutant(
+        "a tail is remembered with a token that is not computed",
+        [
+            (
+                LEDGER,
+                "match.num_common = alike->num_common;",
+                "match.num_common = std::min(alike->num_common + 1, static_cast<uint32_t>(rest.tokens.size()));",
+            ),
+        ],
+        listed=True,
+    ),
+    Mutant(
+        "the salt is left out of a block's key",
+        [
+            (
+                LEDGER,
+                "extra_key_of_block(keys, begin, block_tokens())};",
+                "ExtraKey()};",
+            ),
+        ],
+        listed=True,
+    ),
+    Mutant(
+        "the upper half of an extra key is not compared",
+        [
+            (
+                INDEX,
+                "node.extra == key.extra && ",
+                "node.extra.low == key.extra.low && ",
+            ),
+            (
+                INDEX,
+                "const uint64_t place[3] = {key.parent, key.extra.low, key.extra.high};",
+                "const uint64_t place[3] = {key.parent, key.extra.low, 0};",
+            ),
+        ],
+    ),
+    Mutant(
+        "a beginning is copied across extra keys",
+        [
+            (
+                INDEX,
+                "if (key.extra != extra) return",
+                "if (false) return",
+            ),
+        ],
+    ),
+    Mutant(
+        "a picture's place is left out of its block's key",
+        [
+            (
+                KEYS,
+                "uint64_t{range->begin} - begin,",
+                "0,",
+            ),
+            (
+                KEYS,
+                "uint64_t{range->end} - begin,",
+                "0,",
+            ),
+        ],
+    ),
+    Mutant(
+        "a picture that began in an earlier block is not of this one",
+        [
+            (
+                KEYS,
+                "return range.end <= begin;",
+                "return range.begin < begin;",
+            ),
+        ],
+    ),
+    Mutant(
+        "of siblings, one with less in common is copied",
+        [
+            (
+                INDEX,
+                "if (num_common > best.num_common) best",
+                "if (best.num_common == 0) best",
+            ),
+        ],
+    ),
+    Mutant(
+        "the order of siblings is lost in a rotation",
+        [
+            (
+                ORDER,
+                "  if (inner != kRoot) links_[inner].up = up;\n",
+                "",
+            ),
+        ],
+    ),
+    Mutant(
+        "a node that leaves takes the wrong one of its children up",
+        [
+            (
+                ORDER,
+                "rotate_up(top, goes_left ? left : right);",
+                "rotate_up(top, left != kRoot ? left : right);",
+            ),
+        ],
+    ),
+    Mutant(
+        "the rings are taken in another order",
+        [
+            (
+                POOL,
+                "for (const Ring ring : {Ring::kBlank, Ring::kOnce, Ring::kAgain}) {\n"
+                "    const auto block",
+                "for (const Ring ring : {Ring::kBlank, Ring::kAgain, Ring::kOnce}) {\n"
+                "    const auto block",
+            ),
+        ],
+    ),
+    Mutant(
+        "what is used again has no bound",
+        [
+            (
+                POOL,
+                "++num_again_ <= max_again_",
+                "++num_again_ <= num_blocks()",
+            ),
+        ],
+    ),
+    Mutant(
+        "the oldest of what was used again is the next to go",
+        [
+            (
+                POOL,
+                "rings_.push_back(number(Ring::kOnce), oldest);",
+                "rings_.push_front(number(Ring::kOnce), oldest);",
+            ),
+        ],
+    ),
+    Mutant(
+        "a hit is not noted",
+        [
+            (
+                POOL,
+                "  ring_[block] = Ring::kAgain;\n",
+                "",
+            ),
+        ],
+    ),
+    Mutant(
+        "a block that is taken keeps its past",
+        [
+            (
+                POOL,
+                "    ring_[*block] = Ring::kOnce;\n",
+                "    if (ring_[*block] == Ring::kBlank) ring_[*block] = Ring::kOnce;\n",
+            ),
+        ],
+    ),
+    Mutant(
+        "a few common words are a hit of whoever had them",
+        [
+            (
+                LEDGER,
+                "if (match.is_hit) pool_.hit(source);",
+                "pool_.hit(source);",
+            ),
+        ],
+    ),
+    Mutant(
+        "a tail that is used is not a hit",
+        [
+            (
+                LEDGER,
+                "if (match.is_hit) pool_.hit(source);",
+                "",
+            ),
+        ],
+    ),
+    Mutant(
+        "a shorter tail stays beside the longer one",
+        [
+            (
+                LEDGER,
+                "alike && alike->num_common == index_.num_tokens(alike->block)",
+                "false",
+            ),
+        ],
+    ),
+    Mutant(
+        "a tail that others begin with is remembered",
+        [
+            (
+                LEDGER,
+                "if (!alike || alike->num_common < key.tokens.size()) return insert(key, block);",
+                "return insert(key, block);",
+            ),
+        ],
+    ),
+    Mutant(
+        "a leaf that is used goes as if it were not",
+        [
+            (
+                LEDGER,
+                "    idle_leaves_.push_back(0, source);\n",
+                "    idle_leaves_.push_front(0, source);\n",
+            ),
+        ],
+    ),
+    Mutant(
+        "there may be one entry too many",
+        [
+            (
+                LEDGER,
+                "index_.num_leaves() > *options_.max_entries",
+                "index_.num_leaves() > *options_.max_entries + 1",
+            ),
+        ],
+    ),
+    Mutant(
+        "beyond the limit only the leaf is forgotten",
+        [
+            (
+                LEDGER,
+                "    idle_leaves_.push_front(0, parent);\n",
+                "    idle_leaves_.push_back(0, parent);\n",
+            ),
+        ],
+    ),
+    Mutant(
+        "what is cleared leaves the parents",
+        [
+            (
+                LEDGER,
+                "void KvLedger::forget_all() {\n"
+                "  while (",
+                "void KvLedger::forget_all() {\n"
+                "  if (",
+            ),
+        ],
+    ),
+    Mutant(
+        "leaves are counted as nodes",
+        [
+            (
+                INDEX,
+                "if (!parent_was_leaf) ++num_leaves_;",
+                "++num_leaves_;",
             ),
         ],
     ),

@@ -11,7 +11,7 @@ ENGINE_MUTANTS = [
                 "  plan_.add(sequence, num_rows, num_logits);\n",
                 "  plan_.add(sequence, num_rows, num_logits);\n"
                 "  ledger_.remember(std::span(sequence.tokens).first(sequence.num_computed + "
-                "num_rows), sequence.extra, sequence.table);\n",
+                "num_rows), sequence.keys(), sequence.table);\n",
             ),
         ],
         listed=True,
@@ -21,7 +21,7 @@ ENGINE_MUTANTS = [
         [
             (
                 SCHEDULER,
-                "    ledger_.release(sequence.table);\n"
+                "    release(sequence);\n"
                 "    running_.erase(sequence.place);",
                 "    running_.erase(sequence.place);",
             ),
@@ -38,12 +38,12 @@ ENGINE_MUTANTS = [
             ),
             (
                 SCHEDULER,
-                "  sequence.num_computed = num_cached;\n",
-                "  sequence.num_computed = std::max(sequence.num_computed, num_cached);\n",
+                "  sequence.num_computed = match.num_tokens + match.num_common;\n",
+                "  sequence.num_computed = std::max(sequence.num_computed, match.num_tokens + match.num_common);\n",
             ),
         ],
         listed=True,
-        note="admission sets num_computed anew, so that forgetting the reset in preempt_newest() "
+        note="admission sets num_computed anew, so that forgetting the reset in release() "
              "alone is seen by check() only: here both are gone",
     ),
     Mutant(
@@ -52,10 +52,10 @@ ENGINE_MUTANTS = [
             (
                 SCHEDULER,
                 "    ledger_.release(sequence.table);\n"
-                "    return false;\n",
+                "    return Turn::kNone;\n",
                 "    ledger_.release(sequence.table);\n"
                 "    preempt_newest();\n"
-                "    return false;\n",
+                "    return Turn::kNone;\n",
             ),
         ],
         listed=True,
@@ -131,11 +131,11 @@ ENGINE_MUTANTS = [
             (
                 SCHEDULER,
                 "    ledger_.release(sequence.table);\n"
-                "    return false;\n",
+                "    return Turn::kNone;\n",
                 "    ledger_.release(sequence.table);\n"
                 "    SequenceList one;\n"
                 "    if (!sequence.num_cached) waiting_.take_next(one), waiting_.add(one);\n"
-                "    return false;\n",
+                "    return Turn::kNone;\n",
             ),
         ],
     ),
@@ -144,9 +144,11 @@ ENGINE_MUTANTS = [
         [
             (
                 SCHEDULER,
-                "  sequence.num_computed = 0;\n",
-                "  sequence.num_computed = 0;\n"
-                "  sequence.tokens.resize(sequence.num_prompt_tokens);\n",
+                "  release(sequence);\n"
+                "  waiting_.send_back",
+                "  release(sequence);\n"
+                "  sequence.tokens.resize(sequence.num_prompt_tokens);\n"
+                "  waiting_.send_back",
             ),
         ],
     ),
@@ -155,12 +157,12 @@ ENGINE_MUTANTS = [
         [
             (
                 SCHEDULER,
-                "      end(sequence);\n"
-                "      continue;\n",
+                "      ledger_.release(sequence.table);\n"
+                "      end(sequence);\n",
                 "      ledger_.remember(std::span(sequence.tokens).first(sequence.num_computed + "
-                "plan.slices()[index].num_rows), sequence.extra, sequence.table);\n"
-                "      end(sequence);\n"
-                "      continue;\n",
+                "plan.slices()[index].num_rows), sequence.keys(), sequence.table);\n"
+                "      ledger_.release(sequence.table);\n"
+                "      end(sequence);\n",
             ),
         ],
     ),
@@ -169,9 +171,9 @@ ENGINE_MUTANTS = [
         [
             (
                 SCHEDULER,
-                "  ledger_.release(sequence.table);\n"
-                "  ended_.splice",
-                "  ended_.splice",
+                "    release(sequence);\n"
+                "    end(sequence);",
+                "    end(sequence);",
             ),
         ],
     ),
@@ -254,7 +256,7 @@ ENGINE_MUTANTS = [
         [
             (
                 SCHEDULER,
-                "is_scored ? 0 : ledger_.match(",
+                "is_scored ? Match() : ledger_.match(",
                 "ledger_.match(",
             ),
         ],
@@ -296,6 +298,219 @@ ENGINE_MUTANTS = [
                 SAMPLER,
                 "if (!output.may_end()) {",
                 "if (output.num_tokens() == 0 && !output.may_end()) {",
+            ),
+        ],
+    ),
+    Mutant(
+        "a wait is stored, and lasts when the one that computed is cancelled",
+        [
+            (
+                SCHEDULER,
+                "if (!is_scored && !sequence.num_cached && is_worth_waiting(sequence, match)) {\n",
+                "static std::vector<const Sequence*> waits;\n"
+                "  if (std::ranges::count(waits, &sequence) > 0 ||\n"
+                "      (!is_scored && !sequence.num_cached && is_worth_waiting(sequence, match))) {\n"
+                "    if (running_.size() == 1) waits.push_back(&sequence);\n",
+            ),
+        ],
+        listed=True,
+    ),
+    Mutant(
+        "whoever waited is never called again",
+        [
+            (
+                SCHEDULER,
+                "  waiting_.recall();\n",
+                "",
+            ),
+        ],
+        listed=True,
+    ),
+    Mutant(
+        "a copy has one token more",
+        [
+            (
+                SCHEDULER,
+                "sequence.table.back(), match.num_common};",
+                "sequence.table.back(), match.num_common + 1};",
+            ),
+        ],
+        listed=True,
+    ),
+    Mutant(
+        "a copy is not made",
+        [
+            (
+                SCHEDULER,
+                "if (copy.from != copy.to) plan_.add_copy(copy);",
+                "(void)copy;",
+            ),
+        ],
+    ),
+    Mutant(
+        "a block is copied onto itself",
+        [
+            (
+                SCHEDULER,
+                "if (copy.from != copy.to) plan_",
+                "plan_",
+            ),
+        ],
+    ),
+    Mutant(
+        "a copy goes the wrong way",
+        [
+            (
+                SCHEDULER,
+                "{*match.source, sequence.table.back(), match",
+                "{sequence.table.back(), *match.source, match",
+            ),
+        ],
+    ),
+    Mutant(
+        "copies are made again in the next step",
+        [
+            (
+                PLAN,
+                "  copies_.clear();\n",
+                "",
+            ),
+        ],
+    ),
+    Mutant(
+        "what is copied is computed all the same",
+        [
+            (
+                SCHEDULER,
+                "= match.num_tokens + match.num_common;",
+                "= match.num_tokens;",
+            ),
+        ],
+    ),
+    Mutant(
+        "whoever waits keeps what it found",
+        [
+            (
+                SCHEDULER,
+                "    ledger_.release(sequence.table);\n"
+                "    waiting_.pass_over",
+                "    waiting_.pass_over",
+            ),
+        ],
+    ),
+    Mutant(
+        "a scored prompt waits for what it cannot use",
+        [
+            (
+                SCHEDULER,
+                "!is_scored && !sequence.num_cached && is_worth",
+                "!sequence.num_cached && is_worth",
+            ),
+        ],
+    ),
+    Mutant(
+        "whoever was sent back waits for a newer one",
+        [
+            (
+                SCHEDULER,
+                "!is_scored && !sequence.num_cached && is_worth",
+                "!is_scored && is_worth",
+            ),
+        ],
+    ),
+    Mutant(
+        "a block under another parent is waited for",
+        [
+            (
+                SCHEDULER,
+                "if (index > 0 && other.table[index - 1] != sequence.table[index - 1]) return false;",
+                "",
+            ),
+        ],
+    ),
+    Mutant(
+        "a block with another key is waited for",
+        [
+            (
+                SCHEDULER,
+                "return extra_key_of_block(other.keys(), first, block_tokens) ==\n"
+                "               extra_key_of_block(sequence.keys(), first, block_tokens) &&\n"
+                "           std",
+                "(void)first;\n"
+                "    return std",
+            ),
+        ],
+    ),
+    Mutant(
+        "nobody waits, all compute the same",
+        [
+            (
+                SCHEDULER,
+                "  if (!ledger_.shares() || end > sequence.num_tokens()) return false;",
+                "  if (end > 0) return false;",
+            ),
+        ],
+    ),
+    Mutant(
+        "without a cache they wait for one another",
+        [
+            (
+                SCHEDULER,
+                "!ledger_.shares() || end",
+                "end",
+            ),
+        ],
+    ),
+    Mutant(
+        "others take the seat of whoever waits",
+        [
+            (
+                SCHEDULER,
+                "running_.size() + num_passed_over < options_",
+                "running_.size() < options_",
+            ),
+        ],
+    ),
+    Mutant(
+        "the tail of an ended sequence is not remembered",
+        [
+            (
+                SCHEDULER,
+                "    release(sequence);\n"
+                "    end(sequence);",
+                "    ledger_.release(sequence.table);\n"
+                "    end(sequence);",
+            ),
+        ],
+    ),
+    Mutant(
+        "a request that comes back is counted again",
+        [
+            (
+                SCHEDULER,
+                "  if (sequence.num_cached) return;  // it was here before\n",
+                "",
+            ),
+        ],
+    ),
+    Mutant(
+        "a request's cache key is dropped",
+        [
+            (
+                ENGINE,
+                "  sequence.extra = request.cache_key;\n",
+                "",
+            ),
+        ],
+    ),
+    Mutant(
+        "whoever can copy all waits all the same",
+        [
+            (
+                SCHEDULER,
+                "  if (std::min<uint64_t>(end, sequence.num_tokens() - 1) <= match.num_tokens + match.num_common) "
+                "return false;\n",
+                "",
             ),
         ],
     ),

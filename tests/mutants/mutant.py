@@ -9,6 +9,8 @@ from dataclasses import dataclass
 LEDGER = "src/cache/kv_ledger.cc"
 INDEX = "src/cache/prefix_index.cc"
 POOL = "src/cache/block_pool.cc"
+ORDER = "src/cache/sibling_order.cc"
+KEYS = "src/cache/sequence_keys.cc"
 SCHEDULER = "src/engine/scheduler.cc"
 PLAN = "src/engine/step_plan.cc"
 ENGINE = "src/engine/engine.cc"
@@ -18,6 +20,7 @@ STREAM = "src/engine/text_stream.cc"
 STOP = "src/engine/stop_matcher.cc"
 WAKE = "src/engine/wake_list.h"
 QUEUE = "src/engine/waiting_queue.cc"
+QUEUE_H = "src/engine/waiting_queue.h"
 BOUNDS = "src/engine/queue_bounds.cc"
 
 

@@ -1,6 +1,6 @@
 """Mutants of who waits, who is next, and how many may wait."""
 
-from mutant import BOUNDS, ENGINE, QUEUE, Mutant
+from mutant import BOUNDS, ENGINE, QUEUE, QUEUE_H, Mutant
 
 QUEUE_MUTANTS = [
     Mutant(
@@ -19,13 +19,15 @@ QUEUE_MUTANTS = [
             (
                 QUEUE,
                 "if (!sent_back_.empty()) return &sent_back_.front();\n"
+                "  if (!called_.empty()) return &called_.front();\n"
                 "  if (round_.empty()) return nullptr;",
-                "if (round_.empty()) return sent_back_.empty() ? nullptr : &sent_back_.front();",
+                "if (!called_.empty()) return &called_.front();\n"
+                "  if (round_.empty()) return sent_back_.empty() ? nullptr : &sent_back_.front();",
             ),
             (
                 QUEUE,
                 "if (!sent_back_.empty()) return to.splice(",
-                "if (sequence->num_cached) return to.splice(",
+                "if (sequence.num_cached) return to.splice(",
             ),
         ],
     ),
@@ -34,7 +36,7 @@ QUEUE_MUTANTS = [
         [
             (
                 QUEUE,
-                "  line->deficit -= cost(*sequence);\n",
+                "  line->deficit -= cost(sequence);\n",
                 "",
             ),
         ],
@@ -111,6 +113,37 @@ QUEUE_MUTANTS = [
                 "      scheduler.cancel(*sequence);\n",
                 "      leave(*sequence);\n"
                 "      scheduler.cancel(*sequence);\n",
+            ),
+        ],
+    ),
+    Mutant(
+        "those passed over come behind others who were called",
+        [
+            (
+                QUEUE_H,
+                "called_.splice(called_.begin(), passed_);",
+                "called_.splice(called_.end(), passed_);",
+            ),
+        ],
+    ),
+    Mutant(
+        "whoever was called waits in its line again",
+        [
+            (
+                QUEUE,
+                "  if (!called_.empty()) return &called_.front();\n",
+                "",
+            ),
+        ],
+    ),
+    Mutant(
+        "whoever was passed over stays counted in its line",
+        [
+            (
+                QUEUE,
+                "    list->erase(sequence.place);\n"
+                "    return;\n",
+                "    list->erase(sequence.place);\n",
             ),
         ],
     ),
