@@ -4,7 +4,7 @@
 //
 //   blank   nothing in it is worth keeping
 //   once    worth keeping; no request has used it but the one it was computed for
-//   again   another request has used it too: hit()
+//   again   another request has used it too, or it goes on from what another used (kv_ledger.cc): hit()
 //
 // `once` and `again` are each in order of their last use: a segmented LRU (Karedla, Love, Wherry, "Caching strategies
 // to improve disk system performance", IEEE Computer 27(3), 1994; 2Q's queue without the ghosts). What comes once, and

@@ -128,13 +128,18 @@ void KvLedger::remember_tail(const PrefixKey& key, BlockId block) {
   idle_leaves_.push_back(0, alike->block);
 }
 
-// The block's table holds it and its parent.
+// The block's table holds it and its parent. What goes on from where another request had ended (a leaf that was hit) is
+// the next turn of a conversation, and as likely to be asked for again as the turns before; what branches off from the
+// middle (a system prompt that all have) is not. cache_traces: 14.2 % for 8.4 % of the tokens of `scans`, 71.0 % for
+// 66.8 % of `chats`.
 void KvLedger::insert(const PrefixKey& key, BlockId block) {
   const auto alike = index_.find_alike(key);
   if (alike && alike->num_common == index_.num_tokens(alike->block)) {  // a tail that this one goes on from
     forget(alike->block);
     pool_.make_blank(alike->block);
   }
+  const bool goes_on = key.parent != kRoot && index_.num_children(key.parent) == 0;
+  if (goes_on && pool_.ring(key.parent) == BlockPool::Ring::kAgain) pool_.hit(block);
   index_.insert(key, block);
   changes_.push_back({CacheChange::Kind::kStored, block, key.parent});
 }

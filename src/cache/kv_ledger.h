@@ -6,6 +6,9 @@
 // sequence, its tail, is remembered when its table is given back; it and the beginning of a block that goes on
 // differently are shared by copy, so what is reused ends at a token, not at a block.
 //
+// What is kept when blocks run out is the pool's to say (block_pool.h); the ledger tells it what is used again: blocks
+// that a later request shares or copies to their end, and blocks that go on from such a one where nothing did before.
+//
 // Invariants (checked by check()):
 //   (1) A block's reference count is the number of tables that contain it.
 //   (2) Referenced blocks and free blocks together are all blocks.

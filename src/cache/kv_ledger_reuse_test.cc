@@ -210,6 +210,28 @@ TEST(KvLedgerReuse, a_prompt_that_is_used_is_not_the_one_unused_for_longest) {
   }
 }
 
+TEST(KvLedgerReuse, a_tail_that_was_copied_from_is_used) {
+  KvLedgerOptions two = options(40);
+  two.max_entries = 2;
+  KvLedger ledger(two);
+  remember(ledger, tokens(1, 3));
+  remember(ledger, tokens(100, 3));
+  Holding goes_on{joined(tokens(1, 3), {50}), {}, 0};
+  ASSERT_TRUE(goes_on.compute(ledger));
+  goes_on.release(ledger);
+  remember(ledger, tokens(200, 3));
+  EXPECT_EQ(found(ledger, tokens(1, 3)), 2u);
+  EXPECT_EQ(found(ledger, tokens(100, 3)), 0u);
+}
+
+TEST(KvLedgerReuse, a_tail_that_came_twice_is_not_pushed_out) {
+  KvLedger ledger(options(10));
+  remember(ledger, tokens(1, 3));
+  remember(ledger, tokens(1, 3));
+  for (TokenId first = 1000; first < 1400; first += 20) remember(ledger, tokens(first, 20));
+  EXPECT_EQ(found(ledger, tokens(1, 3)), 2u);
+}
+
 TEST(KvLedgerReuse, what_somebody_holds_is_never_forgotten_for_its_number) {
   KvLedgerOptions none = options(40);
   none.max_entries = 0;
@@ -252,7 +274,7 @@ TEST(KvLedgerReuse, prompts_that_come_once_do_not_push_out_what_came_twice) {
     remember(ledger, tokens(1, 34));
     for (TokenId first = 1000; first < 1000 + 10 * kBlocks * kBlockTokens; first += 40)
       remember(ledger, tokens(first, 40));
-    EXPECT_EQ(found(ledger, tokens(1, 34)), plain_lru ? 0u : 28u);
+    EXPECT_EQ(found(ledger, tokens(1, 34)), plain_lru ? 0u : 33u);
   }
 }
 
@@ -265,6 +287,24 @@ TEST(KvLedgerReuse, what_came_twice_goes_when_nobody_comes_for_it_and_others_do)
     remember(ledger, tokens(first, 40));
   }
   EXPECT_EQ(found(ledger, tokens(1, 34)), 0u);
+}
+
+TEST(KvLedgerReuse, the_last_turn_of_a_conversation_is_kept_like_those_before) {
+  KvLedger ledger(options(40));
+  remember(ledger, tokens(1, 12));
+  remember(ledger, tokens(1, 30));
+  for (TokenId first = 1000; first < 3000; first += 20) remember(ledger, tokens(first, 20));
+  EXPECT_EQ(found(ledger, tokens(1, 34)), 30u);
+}
+
+TEST(KvLedgerReuse, what_branches_off_from_a_system_prompt_is_not_kept_with_it) {
+  KvLedger ledger(options(40));
+  for (TokenId first = 100; first < 4000; first += 100) remember(ledger, joined(tokens(1, 12), tokens(first, 8)));
+  EXPECT_EQ(found(ledger, joined(tokens(1, 12), {90})), 12u);
+  EXPECT_EQ(found(ledger, joined(tokens(1, 12), tokens(100, 8))), 12u);
+  for (TokenId first = 9000; first < 9800; first += 20) remember(ledger, tokens(first, 20));
+  EXPECT_EQ(found(ledger, joined(tokens(1, 12), {90})), 12u);
+  EXPECT_EQ(found(ledger, joined(tokens(1, 12), tokens(3900, 8))), 12u);
 }
 
 TEST(KvLedgerReuse, the_first_words_that_every_prompt_has_keep_nobodys_prompt) {

@@ -146,6 +146,7 @@ std::string PrefixIndex::check() const {
 std::string PrefixIndex::check_siblings(BlockId top) const {
   BlockId last = kRoot;
   for (BlockId block = siblings_.first(top); block != kRoot; last = block, block = siblings_.next(block)) {
+    if (!siblings_.is_in_place(block)) return fmt::format("block {} stands too deep among its siblings", block);
     if (last == kRoot) continue;
     uint32_t num_common = 0;
     if (side_of(last, {parent(block), tokens(block), extra(block)}, num_common) <= 0) {

@@ -65,6 +65,11 @@ BlockId SiblingOrder::next(BlockId block) const {
   return links_[block].up;
 }
 
+bool SiblingOrder::is_in_place(BlockId block) const {
+  const BlockId up = links_[block].up;
+  return up == kRoot || priority(block) <= priority(up);
+}
+
 uint32_t SiblingOrder::depth(BlockId block) const {
   uint32_t depth = 0;
   for (; links_[block].up != kRoot; block = links_[block].up) ++depth;

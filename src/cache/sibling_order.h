@@ -51,6 +51,7 @@ class SiblingOrder {
   BlockId first(BlockId top) const;
   BlockId next(BlockId block) const;
   uint32_t depth(BlockId block) const;  // blocks above it in its treap
+  bool is_in_place(BlockId block) const;  // its priority is not above that of the one over it
 
   static constexpr uint64_t kBytesPerBlock = 3 * sizeof(BlockId);
 

@@ -20,7 +20,10 @@ struct Siblings {
   }
   std::vector<int> in_order() const {
     std::vector<int> result;
-    for (BlockId block = order.first(top); block != kRoot; block = order.next(block)) result.push_back(values[block]);
+    for (BlockId block = order.first(top); block != kRoot; block = order.next(block)) {
+      EXPECT_TRUE(order.is_in_place(block));
+      result.push_back(values[block]);
+    }
     return result;
   }
 

@@ -126,7 +126,7 @@ void Scheduler::admit(Sequence& sequence, const Match& match) {
 }
 
 // Does somebody who runs compute the whole block that follows what was found for this sequence, and would it find more
-// when that is done? (Not where all tokens but the last can be copied already.) What others *have* computed it has found.
+// when that is done? (Not where all tokens but the last can be copied already.) What others *have* computed is found.
 bool Scheduler::is_worth_waiting(const Sequence& sequence, const Match& match) const {
   const uint32_t block_tokens = ledger_.block_tokens();
   const size_t index = sequence.table.size();

@@ -444,4 +444,34 @@ CACHE_MUTANTS = [
             ),
         ],
     ),
+    Mutant(
+        "what branches off from what all have is kept with it",
+        [
+            (
+                LEDGER,
+                "key.parent != kRoot && index_.num_children(key.parent) == 0;",
+                "key.parent != kRoot;",
+            ),
+        ],
+    ),
+    Mutant(
+        "the last turn of a conversation is not kept with those before",
+        [
+            (
+                LEDGER,
+                "  if (goes_on && pool_.ring(key.parent) == BlockPool::Ring::kAgain) pool_.hit(block);\n",
+                "  (void)goes_on;\n",
+            ),
+        ],
+    ),
+    Mutant(
+        "a one-off prompt is kept as if it were a conversation",
+        [
+            (
+                LEDGER,
+                "if (goes_on && pool_.ring(key.parent) == BlockPool::Ring::kAgain) pool_",
+                "if (goes_on) pool_",
+            ),
+        ],
+    ),
 ]
