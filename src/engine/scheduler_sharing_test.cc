@@ -133,6 +133,17 @@ TEST(SchedulerSharing, only_the_same_tokens_under_the_same_parent_and_key_are_wa
   EXPECT_EQ(room.scheduler.num_passed_over(), 0u);
 }
 
+TEST(SchedulerSharing, the_same_tokens_behind_other_ones_are_not_waited_for) {
+  Room room(60, options(8));
+  room.add(500, 5);
+  finish_all(room);
+  Sequence& first = room.add(100, 12);
+  Sequence& second = room.add(500, 12);  // finds its first block
+  std::copy_n(first.tokens.begin() + 4, 8, second.tokens.begin() + 4);
+  room.step(100);
+  EXPECT_EQ(room.rows, (Rows{12, 8}));
+}
+
 TEST(SchedulerSharing, without_a_prefix_cache_nobody_waits) {
   Room room(40, options(3), false);
   room.add(1, 18);
