@@ -214,12 +214,12 @@ TEST(KvLedgerReuse, a_tail_that_was_copied_from_is_used) {
   KvLedgerOptions two = options(40);
   two.max_entries = 2;
   KvLedger ledger(two);
-  remember(ledger, tokens(1, 3));
-  remember(ledger, tokens(100, 3));
-  Holding goes_on{joined(tokens(1, 3), {50}), {}, 0};
+  remember(ledger, tokens(1, 2));
+  remember(ledger, tokens(100, 2));
+  Holding goes_on{{1, 2, 50}, {}, 0};
   ASSERT_TRUE(goes_on.compute(ledger));
   goes_on.release(ledger);
-  remember(ledger, tokens(200, 3));
+  remember(ledger, tokens(200, 2));
   EXPECT_EQ(found(ledger, tokens(1, 3)), 2u);
   EXPECT_EQ(found(ledger, tokens(100, 3)), 0u);
 }
