@@ -3,7 +3,8 @@
 //
 //   cache_bench
 //
-// found:  all of it is remembered, and its last block is to be copied.
+// found:  all of it is remembered, and its last block is to be copied; ten or a hundred such prompts in turn, so that
+//         what is looked at comes from memory.
 // unlike: its first block is unlike all others, of which there are as many as there are entries.
 
 #include <fmt/core.h>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "cache/kv_ledger.h"
 
@@ -50,24 +52,28 @@ struct FullPool {
   uint32_t last_text = 0;
 };
 
-// The median and the worst, in ms.
-std::pair<double, double> time_match(FullPool& pool, const std::vector<TokenId>& tokens) {
+// The median and the worst, in ms, of prompts first_text - 0, 1, ... num_texts - 1.
+std::pair<double, double> time_match(FullPool& pool, uint32_t first_text, uint32_t num_texts) {
   const Clock clock = Clock::real();
   std::vector<double> times;
+  uint32_t num_found = 0;
   for (int trial = 0; trial < kTrials; ++trial) {
+    const std::vector<TokenId> tokens = prompt(first_text - static_cast<uint32_t>(trial) % num_texts, kPromptTokens);
     const uint64_t begin_ns = clock.now_ns();
-    pool.ledger.match(tokens, {}, pool.table);
+    const Match match = pool.ledger.match(tokens, {}, pool.table);
     times.push_back(static_cast<double>(clock.now_ns() - begin_ns) * 1e-6);
+    num_found = match.num_tokens + match.num_common;
     pool.ledger.release(pool.table);
   }
+  CHECK(num_found == (num_texts > 1 ? kPromptTokens - 1 : 0), "{} tokens found", num_found);
   std::ranges::sort(times);
   return {times[kTrials / 2], times.back()};
 }
 
 bool print_pool(uint32_t num_blocks) {
   FullPool pool(num_blocks);
-  const auto found = time_match(pool, prompt(pool.last_text, kPromptTokens));
-  const auto unlike = time_match(pool, prompt(~0u, kPromptTokens));
+  const auto found = time_match(pool, pool.last_text, num_blocks / 1000);
+  const auto unlike = time_match(pool, ~0u, 1);
   fmt::print("{:>7} blocks, {:>6} remembered, {:>6} entries: found {:.3f} ms (worst {:.3f}), unlike {:.3f} ms; "
              "limit {:.0f} ms\n",
              num_blocks, pool.ledger.num_remembered(), pool.ledger.num_entries(), found.first, found.second,
