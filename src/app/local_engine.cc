@@ -1,0 +1,68 @@
+#include "app/local_engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/random.h"
+
+namespace slipstream {
+
+LocalEngine::LocalEngine(const EngineOptions& options, Executor& executor, ThreadPool& pool)
+    : engine_(options, executor, pool, nullptr, clock_) {}
+
+Result<size_t> LocalEngine::ask(std::vector<TokenId> prompt, uint32_t max_tokens) {
+  LocalAnswer answer;
+  answer.num_prompt_tokens = static_cast<uint32_t>(prompt.size());
+  Request request;
+  request.prompt = std::move(prompt);
+  request.sampling.temperature = 0;
+  request.max_tokens = max_tokens;
+  request.ignore_eos = true;
+  request.report_tokens = true;
+  const double now_s = clock_.now_s();
+  ASSIGN_OR_RETURN(TextStream stream, engine_.submit(std::move(request), nullptr));
+  streams_.push_back(std::move(stream));
+  asked_s_.push_back(now_s);
+  answers_.push_back(std::move(answer));
+  return answers_.size() - 1;
+}
+
+Status LocalEngine::step() {
+  if (!engine_.step() && !all_ended()) return outside("requests wait, and none of them can run");
+  for (size_t request = 0; request < streams_.size(); ++request) {
+    LocalAnswer& answer = answers_[request];
+    while (!answer.ended) {
+      const std::optional<TextEvent> event = streams_[request].try_next();
+      if (!event) break;
+      if (event->error) return *event->error;
+      if (answer.tokens.empty() && !event->tokens.empty()) {
+        answer.first_token_s = clock_.now_s() - asked_s_[request];
+        answer.cached_tokens = event->cached_tokens;
+      }
+      answer.tokens.insert(answer.tokens.end(), event->tokens.begin(), event->tokens.end());
+      answer.ended = event->finish.has_value();
+    }
+  }
+  return ok_status();
+}
+
+Status LocalEngine::step_until_first_token(size_t request) {
+  while (answers_[request].tokens.empty()) RETURN_IF_ERROR(step());
+  return ok_status();
+}
+
+Status LocalEngine::step_until_all_ended() {
+  while (!all_ended()) RETURN_IF_ERROR(step());
+  return ok_status();
+}
+
+bool LocalEngine::all_ended() const { return std::ranges::all_of(answers_, &LocalAnswer::ended); }
+
+std::vector<TokenId> made_up_tokens(uint64_t seed, size_t num_tokens, uint32_t vocab_size) {
+  std::vector<TokenId> tokens(num_tokens);
+  for (size_t index = 0; index < num_tokens; ++index)
+    tokens[index] = static_cast<TokenId>(splitmix64(seed, index) % vocab_size);
+  return tokens;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,57 @@
+// An engine for the commands that check and measure: prompts and answers are tokens, drawn greedily, and whoever calls
+// is the engine thread. No server, no text.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "engine/engine.h"
+#include "model/executor.h"
+
+namespace slipstream {
+
+// What has come of one request so far.
+struct LocalAnswer {
+  uint32_t num_prompt_tokens = 0;
+  uint32_t cached_tokens = 0;    // of the prompt, once there is a token
+  double first_token_s = 0;      // from ask() to the end of the step that drew it
+  std::vector<TokenId> tokens;
+  bool ended = false;
+
+  uint32_t num_tokens() const { return num_prompt_tokens + static_cast<uint32_t>(tokens.size()); }
+};
+
+class LocalEngine {
+ public:
+  // Both outlive it.
+  LocalEngine(const EngineOptions& options, Executor& executor, ThreadPool& pool);
+
+  // The request's index in answers(). It gets max_tokens >= 1 tokens: nothing ends it before.
+  Result<size_t> ask(std::vector<TokenId> prompt, uint32_t max_tokens);
+  // One step, and what came of it. Error: an answer failed, or requests wait and none can run.
+  Status step();
+  Status step_until_first_token(size_t request);
+  Status step_until_all_ended();
+
+  std::span<const LocalAnswer> answers() const { return answers_; }
+  bool all_ended() const;
+  EngineStats stats() const { return engine_.stats(); }
+
+ private:
+  const Clock clock_ = Clock::real();
+  Engine engine_;
+  std::vector<TextStream> streams_;   // [requests]
+  std::vector<double> asked_s_;       // [requests]
+  std::vector<LocalAnswer> answers_;  // [requests]
+};
+
+// Made-up tokens below vocab_size, others for another seed.
+std::vector<TokenId> made_up_tokens(uint64_t seed, size_t num_tokens, uint32_t vocab_size);
+
+}  // namespace slipstream
