@@ -14,6 +14,7 @@ void add_inspect_command(CLI::App& program, int& exit_status);     // slipstream
 void add_logits_command(CLI::App& program, int& exit_status);      // slipstream logits MODEL --tokens IN --out OUT
 void add_eval_command(CLI::App& program, int& exit_status);        // slipstream eval perplexity MODEL FILE
 void add_make_dummy_command(CLI::App& program, int& exit_status);  // slipstream make-dummy SHAPE DIR
+void add_bench_command(CLI::App& program, int& exit_status);       // slipstream bench sharing [MODEL]
 void add_check_command(CLI::App& program, int& exit_status);       // slipstream check prefix-cache [MODEL]
 
 }  // namespace slipstream

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   slipstream::add_logits_command(program, exit_status);
   slipstream::add_eval_command(program, exit_status);
   slipstream::add_make_dummy_command(program, exit_status);
+  slipstream::add_bench_command(program, exit_status);
   slipstream::add_check_command(program, exit_status);
   try {
     program.parse(argc, argv);

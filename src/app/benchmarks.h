@@ -1,0 +1,36 @@
+// What `slipstream bench` can measure (bench_command.cc). Each gives its figures, each beside its limit: what the best
+// that could be done would give, where that is known.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/measured_model.h"
+#include "base/result.h"
+
+namespace slipstream {
+
+struct Figure {
+  std::string name;
+  double value = 0;
+  std::string unit;
+  std::optional<double> limit;    // in the same unit; absent: not known
+  bool more_is_better = true;     // else the limit is the least there can be
+  std::optional<double> goal;     // what this house wants of it; absent: it is shown only
+
+  // Of the limit: <= 1 where it is one.
+  std::optional<double> share() const {
+    if (!limit) return std::nullopt;
+    return more_is_better ? value / *limit : *limit / value;
+  }
+  bool misses_goal() const { return goal && (more_is_better ? value < *goal : value > *goal); }
+};
+using Figures = std::vector<Figure>;
+
+// KV memory that users save who share a beginning, counted from blocks in use.
+Result<Figures> bench_sharing(const MeasuredModelOptions& options);
+// Time to the first token of a long prompt: cold, again, and in a burst whose prompts begin alike.
+Result<Figures> bench_prefix(const MeasuredModelOptions& options);
+
+}  // namespace slipstream
