@@ -1,4 +1,4 @@
-"""A client of a running server, or of one that it starts itself, for the two scripts beside it. Standard library only."""
+"""A client of a running server, or of one that it starts itself, for the scripts beside it. Standard library only."""
 
 import argparse
 import dataclasses

@@ -11,14 +11,23 @@
 namespace slipstream {
 namespace {
 
+struct CheckOptions {
+  MeasuredModelOptions model;
+  bool is_short = false;
+};
+
 struct Check {
   const char* name;
   const char* help;
-  Result<bool> (*run)(const MeasuredModelOptions& options);
+  bool has_short_form;
+  Result<bool> (*run)(const CheckOptions& options);
 };
 
 constexpr Check kChecks[] = {
-    {"prefix-cache", "is a prompt that was there before found in the cache, to the token", &check_prefix_cache},
+    {"prefix-cache", "is a prompt that was there before found in the cache, to the token", false,
+     [](const CheckOptions& options) { return check_prefix_cache(options.model); }},
+    {"invariance", "are a request's logits the same bits, whoever else is there", true,
+     [](const CheckOptions& options) { return check_invariance(options.model, options.is_short); }},
 };
 
 }  // namespace
@@ -27,11 +36,12 @@ void add_check_command(CLI::App& program, int& exit_status) {
   CLI::App* check = program.add_subcommand("check", "check promises with a model of your own");
   check->require_subcommand(1);
   for (const Check& row : kChecks) {
-    const auto options = std::make_shared<MeasuredModelOptions>();
+    const auto options = std::make_shared<CheckOptions>();
     CLI::App* command = check->add_subcommand(row.name, row.help);
-    options->add_to(*command);
+    options->model.add_to(*command);
+    if (row.has_short_form) command->add_flag("--short", options->is_short, "a short prompt and fewer cases");
     command->callback([options, &row, &exit_status] {
-      options->check();
+      options->model.check();
       const Result<bool> kept = row.run(*options);
       exit_status = !kept.ok() ? fail(kept.error()) : *kept ? 0 : 1;
     });
