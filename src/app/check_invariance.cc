@@ -17,6 +17,10 @@ namespace {
 
 constexpr uint32_t kMaxRows = 512;  // of a step; "all" of a prompt fits
 constexpr uint64_t kPromptSeed = 1;
+constexpr uint32_t kOlderBlockTokens = 16;
+constexpr uint32_t kNumOlder = 4;
+// More than a block of kOlderBlockTokens: while it is written, each of the older ones takes another block.
+constexpr uint32_t kAnswerTokens = 22;
 
 // The request that is looked at. Its prompt has 5 full blocks of 64 and some more, or 1 in the short form.
 struct Watched {
@@ -87,14 +91,14 @@ std::vector<OtherRequest> make_others(const Case& way, const Watched& watched, u
   return others;
 }
 
-// Blocks for everyone, or, for those who grow: what all have when it is admitted, and few more.
+// Blocks for everyone, or, for those who grow: what all have when it is admitted, and fewer more than they will take.
 uint32_t num_blocks(const Case& way, uint32_t block_tokens, const Watched& watched,
                     const std::vector<OtherRequest>& others) {
   uint32_t blocks = blocks_for(watched.length(), block_tokens);
   if (way.others == Others::kOlder) {
     for (const OtherRequest& other : others)
       blocks += blocks_for(static_cast<uint32_t>(other.prompt.size()) + 1, block_tokens);
-    return blocks + static_cast<uint32_t>(splitmix64(way.seed, 0) % 4);
+    return blocks + static_cast<uint32_t>(splitmix64(way.seed, 0) % kNumOlder);
   }
   blocks *= 3;  // itself, who was there before it, and copies of tails
   for (const OtherRequest& other : others)
@@ -171,20 +175,32 @@ Result<Outcome> run_case(const Case& way, const Watched& watched, std::span<cons
   return outcome;
 }
 
-// What is wrong with it; empty: the same.
-std::string compare(const Case& way, const Watched& watched, const Outcome& alone, const Outcome& outcome) {
-  if (outcome.answer.tokens != alone.answer.tokens) return "another answer";
-  if (outcome.num_conflicts > 0) return fmt::format("{} rows computed twice differ", outcome.num_conflicts);
-  const bool may_reuse = way.others == Others::kAlike;
-  if (!may_reuse && outcome.answer.cached_tokens != way.num_known)
-    return fmt::format("{} tokens reused, expected {}", outcome.answer.cached_tokens, way.num_known);
+enum class Verdict : uint8_t { kSame, kDiffers, kFailed };
+struct Finding {
+  Verdict verdict = Verdict::kSame;
+  std::string why = {};
+};
+
+// Failed: the bits may be the same, but the case was not what its name says.
+Finding compare(const Case& way, const Watched& watched, const Outcome& alone, const Outcome& outcome) {
+  if (outcome.answer.tokens != alone.answer.tokens) return {Verdict::kDiffers, "another answer"};
+  if (outcome.num_conflicts > 0)
+    return {Verdict::kDiffers, fmt::format("{} rows computed twice", outcome.num_conflicts)};
   for (size_t row = 0; row < alone.hashes.size(); ++row) {
+    if (outcome.hashes[row] && outcome.hashes[row] != alone.hashes[row])
+      return {Verdict::kDiffers, fmt::format("row {}", row)};
     if (!outcome.hashes[row] && (row >= outcome.answer.cached_tokens || row + 1 >= watched.prompt.size()))
-      return fmt::format("row {} was not computed", row);
-    if (outcome.hashes[row] && outcome.hashes[row] != alone.hashes[row]) return fmt::format("row {}", row);
+      return {Verdict::kFailed, fmt::format("row {} was not computed", row)};
   }
-  if (way.others == Others::kOlder && outcome.num_preemptions == 0) return "nobody was sent back";
-  return "";
+  const uint32_t num_reused = outcome.answer.cached_tokens;
+  if (way.others != Others::kAlike && num_reused != way.num_known)
+    return {Verdict::kFailed, fmt::format("{} tokens reused, expected {}", num_reused, way.num_known)};
+  if (way.others == Others::kOlder && outcome.num_preemptions == 0) return {Verdict::kFailed, "nobody was sent back"};
+  return {};
+}
+
+const char* word(Verdict verdict) {
+  return verdict == Verdict::kSame ? "same" : verdict == Verdict::kDiffers ? "DIFFERS" : "FAILED";
 }
 
 // Of the rows that every case computes: the prompt's last and the answer's.
@@ -203,7 +219,8 @@ void add_hits(const Watched& watched, uint32_t block_tokens, std::vector<Case>& 
     for (const uint32_t blocks : {0u, prompt_tokens / block_tokens - 1}) {
       const uint32_t num_known = blocks * block_tokens + tail;
       if (num_known >= prompt_tokens) continue;
-      cases.push_back({.name = fmt::format("copied tail: {} blocks and {} tokens", blocks, tail), .num_known = num_known});
+      const std::string name = fmt::format("copied tail: {} blocks and {} tokens", blocks, tail);
+      cases.push_back({.name = name, .num_known = num_known});
     }
   }
   cases.push_back({.name = "hit of all but the last token", .num_known = prompt_tokens - 1});
@@ -215,7 +232,8 @@ std::vector<Case> all_cases(const Watched& watched, uint32_t block_tokens, bool 
     cases.push_back({.name = fmt::format("chunks of {}", chunk), .chunk_tokens = chunk});
   for (const uint32_t num : {2u, 7u, 16u, 33u}) {
     if (is_short && num > 7) continue;
-    cases.push_back({.name = fmt::format("{} neighbours", num), .others = Others::kRandom, .num_others = num, .seed = num});
+    cases.push_back(
+        {.name = fmt::format("{} neighbours", num), .others = Others::kRandom, .num_others = num, .seed = num});
   }
   cases.push_back({.name = "7 neighbours, chunks of 17",
                    .chunk_tokens = 17,
@@ -227,10 +245,10 @@ std::vector<Case> all_cases(const Watched& watched, uint32_t block_tokens, bool 
   // `from disk` belongs here: a hit of blocks that an engine before it has left on disk.
   for (uint64_t seed = 1; seed <= (is_short ? 2 : 6); ++seed) {
     cases.push_back({.name = fmt::format("sent back, {}", seed),
-                     .block_tokens = 16,
+                     .block_tokens = kOlderBlockTokens,
                      .chunk_tokens = seed % 2 == 0 ? 17 : kMaxRows,
                      .others = Others::kOlder,
-                     .num_others = 4,
+                     .num_others = kNumOlder,
                      .seed = seed});
   }
   for (const uint32_t threads : {1u, 2u})
@@ -247,7 +265,7 @@ Result<bool> check_invariance(const MeasuredModelOptions& options, bool is_short
   ThreadPool loading_pool(options.compute.threads());
   ASSIGN_OR_RETURN(const OpenedModel opened, load_measured_model(options, loading_pool));
   const Model model{opened, options.compute, executor_options};
-  Watched watched{made_up_tokens(kPromptSeed, is_short ? 150 : 330, opened.config.vocab_size), is_short ? 8u : 22u};
+  Watched watched{made_up_tokens(kPromptSeed, is_short ? 150 : 330, opened.config.vocab_size), kAnswerTokens};
   const std::vector<Case> cases = all_cases(watched, options.compute.block_tokens, is_short);
   fmt::print("{}; a prompt of {} tokens, an answer of {}\n\n", options.describe(opened), watched.prompt.size(),
              watched.num_answer_tokens);
@@ -263,17 +281,17 @@ Result<bool> check_invariance(const MeasuredModelOptions& options, bool is_short
       alone = outcome;
       whole.insert(whole.end(), outcome.answer.tokens.begin(), outcome.answer.tokens.end());
     }
-    const std::string wrong = compare(way, watched, *alone, outcome);
-    if (!wrong.empty()) ++num_wrong;
+    const Finding finding = compare(way, watched, *alone, outcome);
+    if (finding.verdict != Verdict::kSame) ++num_wrong;
     const auto num_rows = std::ranges::count_if(outcome.hashes, [](const auto& hash) { return hash.has_value(); });
-    fmt::print("{:>7}  {:<36}{:>7}{:>7}{:>11}  {:016x}  {:<9}{:>8.2f}{}\n",
+    fmt::print("{:>7}  {:<36}{:>7}{:>7}{:>11}  {:016x}  {:<9}{:>8.2f}  {}\n",
                fmt::format("{}/{}", index + 1, cases.size()), way.name, outcome.answer.cached_tokens, num_rows,
-               outcome.num_preemptions, answer_hash(watched, outcome), wrong.empty() ? "same" : "DIFFERS",
-               outcome.seconds, wrong.empty() ? "" : "  " + wrong);
+               outcome.num_preemptions, answer_hash(watched, outcome), word(finding.verdict),
+               outcome.seconds, finding.why);
     std::fflush(stdout);
   }
   fmt::print("\n{}\n", num_wrong == 0 ? "the same bits in every case"
-                                      : fmt::format("{} of {} cases differ", num_wrong, cases.size()));
+                                      : fmt::format("{} of {} cases are wrong", num_wrong, cases.size()));
   return num_wrong == 0;
 }
 

@@ -1,9 +1,7 @@
 #include "app/hashing_executor.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 #include "base/random.h"
@@ -14,6 +12,12 @@ namespace {
 constexpr uint64_t kNoTokens = 0;
 
 uint64_t chain_of(uint64_t before, TokenId token) { return splitmix64(before, token); }
+
+uint64_t hash_of(std::span<const float> logits) {
+  uint64_t hash = 0;
+  for (const float logit : logits) hash = splitmix64(hash, std::bit_cast<uint32_t>(logit));
+  return hash;
+}
 
 }  // namespace
 
@@ -94,8 +98,9 @@ void HashingExecutor::write_chains(const StepInput& input, const StepSlice& slic
 }
 
 void HashingExecutor::keep(uint64_t chain, std::span<const float> logits) {
-  const auto [place, is_new] = hashes_.emplace(chain, XXH3_64bits(logits.data(), logits.size_bytes()));
-  if (!is_new && place->second != XXH3_64bits(logits.data(), logits.size_bytes())) ++num_conflicts_;
+  const uint64_t hash = hash_of(logits);
+  const auto [place, is_new] = hashes_.emplace(chain, hash);
+  if (!is_new && place->second != hash) ++num_conflicts_;
 }
 
 }  // namespace slipstream

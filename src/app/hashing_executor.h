@@ -1,7 +1,7 @@
 // An Executor around another that keeps a hash of each row's logits, found by what the row stands for: its token and
-// all before it. Beside the K and V it has a slot for each of theirs, with the hash of the token chain that was computed
-// into it, written, copied and read back through block tables as K and V are. So what a row stands for is what its
-// blocks really hold, whoever shares them.
+// all before it. Beside the K and V it has a slot for each of theirs, with the hash of the token chain that was
+// computed into it, written, copied and read back through block tables as K and V are. So what a row stands for is
+// what its blocks really hold, whoever shares them.
 #pragma once
 
 #include <cstdint>
