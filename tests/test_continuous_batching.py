@@ -27,6 +27,7 @@ QUESTIONS = [
 def main():
     parser = chat_client.arguments_parser(__doc__.splitlines()[0])
     parser.add_argument("--max-tokens", type=int, default=64, help="of each answer (%(default)s)")
+    parser.add_argument("--any-speed", action="store_true", help="do not mind how fast (on a busy machine)")
     arguments = parser.parse_args()
 
     def chat(question):
@@ -55,7 +56,7 @@ def main():
         wrong[1] = f"  WRONG: answers of {short} tokens"
     elif batch[0].text != single.text:
         wrong[1] = "  WRONG: the same request got another answer"
-    if speed_up <= 1:
+    if speed_up <= 1 and not arguments.any_speed:
         wrong[2] = "  WRONG: no faster"
     print(f"{'':<14}{'tokens':>8}{'seconds':>10}{'tokens/s':>11}")
     print(f"{'single':<14}{single.completion_tokens:>8}{single.whole_s:>10.2f}{single_speed:>11.1f}{wrong[0]}")
