@@ -29,10 +29,7 @@ struct Waits {
 };
 
 std::vector<TokenId> prompt_of(uint64_t shared_seed, uint64_t own_seed, uint32_t vocab_size) {
-  std::vector<TokenId> prompt = made_up_tokens(shared_seed, kPromptTokens - kOwnTokens, vocab_size);
-  const std::vector<TokenId> own = made_up_tokens(own_seed, kOwnTokens, vocab_size);
-  prompt.insert(prompt.end(), own.begin(), own.end());
-  return prompt;
+  return made_up_prompt(shared_seed, kPromptTokens - kOwnTokens, own_seed, kOwnTokens, vocab_size);
 }
 
 Result<double> wait_of(const std::vector<std::vector<TokenId>>& prompts, LocalEngine& engine, uint64_t& num_rows) {
@@ -84,7 +81,7 @@ Figures figures_of(const Waits& waits) {
 
 Result<Figures> bench_prefix(const MeasuredModelOptions& options) {
   ThreadPool pool(options.compute.threads());
-  ASSIGN_OR_RETURN(CpuExecutorOptions executor_options, options.compute.executor_options());
+  ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, options.compute.executor_options());
   ASSIGN_OR_RETURN(const OpenedModel model, load_measured_model(options, pool));
   const uint32_t block_tokens = executor_options.block_tokens;
   EngineOptions engine_options;
@@ -94,10 +91,7 @@ Result<Figures> bench_prefix(const MeasuredModelOptions& options) {
   engine_options.num_blocks = (kBurst + 2) * (engine_options.max_model_len / block_tokens + 2);
   engine_options.max_num_seqs = kBurst;
   engine_options.max_step_ms = 0;
-  executor_options.num_blocks = engine_options.num_blocks;
-  executor_options.max_context = engine_options.max_model_len;
-  executor_options.max_slices = kBurst;
-  ASSIGN_OR_RETURN(const auto executor, CpuExecutor::make(model.config, model.weights, pool, executor_options));
+  ASSIGN_OR_RETURN(const auto executor, make_executor(model, engine_options, executor_options, pool));
   Waits best;
   for (uint32_t repeat = 0; repeat < kRepeats; ++repeat) {
     LocalEngine engine(engine_options, *executor, pool);

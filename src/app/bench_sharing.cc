@@ -8,6 +8,7 @@
 
 #include "app/benchmarks.h"
 #include "app/local_engine.h"
+#include "engine/capacity.h"
 
 namespace slipstream {
 namespace {
@@ -24,25 +25,15 @@ struct Crowd {
 };
 constexpr Crowd kCrowds[] = {{10, 512, 32, 80}, {10, 500, 50, 70}, {10, 2000, 50, 84}, {50, 2000, 50, 92}};
 
-uint32_t blocks_for(uint32_t num_tokens, uint32_t block_tokens) {
-  return (num_tokens + block_tokens - 1) / block_tokens;
-}
-
 EngineOptions engine_options(const Crowd& crowd, uint32_t block_tokens) {
   EngineOptions options;
   options.block_tokens = block_tokens;
   options.max_model_len = crowd.shared_tokens + crowd.own_tokens + kMaxAnswerTokens;
-  options.num_blocks = crowd.num_users * blocks_for(options.max_model_len, block_tokens);  // none need share
+  // None need share.
+  options.num_blocks = crowd.num_users * static_cast<uint32_t>(blocks_for(options.max_model_len, block_tokens));
   options.max_num_seqs = crowd.num_users;
   options.max_step_ms = 0;
   return options;
-}
-
-std::vector<TokenId> prompt_of(const Crowd& crowd, uint32_t user, uint32_t vocab_size) {
-  std::vector<TokenId> prompt = made_up_tokens(1, crowd.shared_tokens, vocab_size);
-  const std::vector<TokenId> own = made_up_tokens(100 + user, crowd.own_tokens, vocab_size);
-  prompt.insert(prompt.end(), own.begin(), own.end());
-  return prompt;
 }
 
 // Until each user has a token. Error: one of them had ended by then.
@@ -52,7 +43,8 @@ Status let_all_run(const Crowd& crowd, bool at_once, uint32_t vocab_size, LocalE
     const uint32_t end = std::min(crowd.num_users, user + users_a_step);
     const uint32_t first = user;
     for (; user < end; ++user) {
-      RETURN_IF_ERROR(engine.ask(prompt_of(crowd, user, vocab_size), kMaxAnswerTokens));
+      RETURN_IF_ERROR(engine.ask(
+          made_up_prompt(1, crowd.shared_tokens, 100 + user, crowd.own_tokens, vocab_size), kMaxAnswerTokens));
     }
     RETURN_IF_ERROR(engine.step_until_first_token(first));
   }
@@ -63,26 +55,25 @@ Status let_all_run(const Crowd& crowd, bool at_once, uint32_t vocab_size, LocalE
   return ok_status();
 }
 
-Result<Figure> measure(const Crowd& crowd, bool at_once, const OpenedModel& model, CpuExecutorOptions executor_options,
-                       ThreadPool& pool) {
+Result<Figure> measure(const Crowd& crowd, bool at_once, const OpenedModel& model,
+                       const CpuExecutorOptions& executor_options, ThreadPool& pool) {
   const EngineOptions options = engine_options(crowd, executor_options.block_tokens);
-  executor_options.num_blocks = options.num_blocks;
-  executor_options.max_context = options.max_model_len;
-  executor_options.max_slices = options.max_num_seqs;
-  ASSIGN_OR_RETURN(const auto executor, CpuExecutor::make(model.config, model.weights, pool, executor_options));
+  ASSIGN_OR_RETURN(const auto executor, make_executor(model, options, executor_options, pool));
   LocalEngine engine(options, *executor, pool);
   RETURN_IF_ERROR(let_all_run(crowd, at_once, model.config.vocab_size, engine));
 
   // The last token of each is drawn and not computed: it has no slot yet.
-  uint32_t unshared = 0;
+  uint64_t unshared = 0;
   for (const LocalAnswer& answer : engine.answers())
     unshared += blocks_for(answer.num_tokens() - 1, options.block_tokens);
   const uint32_t spared = (crowd.num_users - 1) * (crowd.shared_tokens / options.block_tokens);
-  const auto percent = [unshared](uint32_t blocks) { return 100.0 * blocks / unshared; };
+  const auto percent = [unshared](uint64_t blocks) {
+    return 100.0 * static_cast<double>(blocks) / static_cast<double>(unshared);
+  };
   Figure figure;
   figure.name = fmt::format("{} users x ({} shared + {} own), {}", crowd.num_users, crowd.shared_tokens,
                             crowd.own_tokens, at_once ? "all at once" : "one after the other");
-  figure.value = percent(unshared - std::min(unshared, engine.stats().blocks_in_use));
+  figure.value = percent(unshared - std::min<uint64_t>(unshared, engine.stats().blocks_in_use));
   figure.unit = "% of KV saved";
   figure.limit = percent(spared);
   // Goals are for the usual blocks; larger ones share less.

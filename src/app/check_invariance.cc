@@ -11,6 +11,7 @@
 #include "app/hashing_executor.h"
 #include "app/local_engine.h"
 #include "base/random.h"
+#include "engine/capacity.h"
 
 namespace slipstream {
 namespace {
@@ -63,10 +64,6 @@ struct Model {
   CpuExecutorOptions executor;
 };
 
-uint32_t blocks_for(uint32_t num_tokens, uint32_t block_tokens) {
-  return (num_tokens + block_tokens - 1) / block_tokens;
-}
-
 struct OtherRequest {
   std::vector<TokenId> prompt;
   uint32_t num_answer_tokens = 1;
@@ -94,16 +91,15 @@ std::vector<OtherRequest> make_others(const Case& way, const Watched& watched, u
 // Blocks for everyone, or, for those who grow: what all have when it is admitted, and fewer more than they will take.
 uint32_t num_blocks(const Case& way, uint32_t block_tokens, const Watched& watched,
                     const std::vector<OtherRequest>& others) {
-  uint32_t blocks = blocks_for(watched.length(), block_tokens);
+  uint64_t blocks = blocks_for(watched.length(), block_tokens);
   if (way.others == Others::kOlder) {
-    for (const OtherRequest& other : others)
-      blocks += blocks_for(static_cast<uint32_t>(other.prompt.size()) + 1, block_tokens);
-    return blocks + static_cast<uint32_t>(splitmix64(way.seed, 0) % kNumOlder);
+    for (const OtherRequest& other : others) blocks += blocks_for(other.prompt.size() + 1, block_tokens);
+    return static_cast<uint32_t>(blocks + splitmix64(way.seed, 0) % kNumOlder);
   }
   blocks *= 3;  // itself, who was there before it, and copies of tails
   for (const OtherRequest& other : others)
-    blocks += blocks_for(static_cast<uint32_t>(other.prompt.size()) + other.num_answer_tokens, block_tokens) + 1;
-  return blocks;
+    blocks += blocks_for(other.prompt.size() + other.num_answer_tokens, block_tokens) + 1;
+  return static_cast<uint32_t>(blocks);
 }
 
 // Error: the case is not what it wants to be.
@@ -152,14 +148,9 @@ Result<Outcome> run_case(const Case& way, const Watched& watched, std::span<cons
   options.max_step_ms = 0;
   options.prefix_cache = way.prefix_cache;
   CpuExecutorOptions executor_options = model.executor;
-  executor_options.block_tokens = options.block_tokens;
-  executor_options.num_blocks = options.num_blocks;
-  executor_options.max_context = options.max_model_len;
   executor_options.max_rows = kMaxRows;
   executor_options.max_logit_rows = kMaxRows;
-  executor_options.max_slices = options.max_num_seqs;
-  ASSIGN_OR_RETURN(const auto executor,
-                   CpuExecutor::make(model.opened.config, model.opened.weights, pool, executor_options));
+  ASSIGN_OR_RETURN(const auto executor, make_executor(model.opened, options, executor_options, pool));
   HashingExecutor hashing(*executor, options.num_blocks, options.block_tokens);
   hashing.watch(whole);
   LocalEngine engine(options, hashing, pool);

@@ -9,6 +9,7 @@
 
 #include "app/checks.h"
 #include "app/local_engine.h"
+#include "engine/capacity.h"
 
 namespace slipstream {
 namespace {
@@ -104,19 +105,16 @@ Result<bool> run_steps(const Prompts& all, LocalEngine& engine) {
 
 Result<bool> check_prefix_cache(const MeasuredModelOptions& options) {
   ThreadPool pool(options.compute.threads());
-  ASSIGN_OR_RETURN(CpuExecutorOptions executor_options, options.compute.executor_options());
+  ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, options.compute.executor_options());
   ASSIGN_OR_RETURN(const OpenedModel model, load_measured_model(options, pool));
   ASSIGN_OR_RETURN(const Prompts all, encode_steps(model.text));
   EngineOptions engine_options;
   engine_options.block_tokens = executor_options.block_tokens;
   engine_options.max_model_len = all.longest;
-  const uint32_t blocks_each = (all.longest + engine_options.block_tokens - 1) / engine_options.block_tokens;
+  const auto blocks_each = static_cast<uint32_t>(blocks_for(all.longest, engine_options.block_tokens));
   engine_options.num_blocks = (blocks_each + 1) * static_cast<uint32_t>(all.prompts.size());  // nothing is forgotten
   engine_options.max_step_ms = 0;
-  executor_options.num_blocks = engine_options.num_blocks;
-  executor_options.max_context = all.longest;
-  executor_options.max_slices = 1;
-  ASSIGN_OR_RETURN(const auto executor, CpuExecutor::make(model.config, model.weights, pool, executor_options));
+  ASSIGN_OR_RETURN(const auto executor, make_executor(model, engine_options, executor_options, pool));
   {  // What runs first runs cold: code and weights that no processor has touched. Not the cache's doing.
     LocalEngine warming(engine_options, *executor, pool);
     ASSIGN_OR_RETURN(const size_t request, warming.ask(all.prompts.back(), 1));

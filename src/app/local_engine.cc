@@ -58,11 +58,28 @@ Status LocalEngine::step_until_all_ended() {
 
 bool LocalEngine::all_ended() const { return std::ranges::all_of(answers_, &LocalAnswer::ended); }
 
+Result<std::unique_ptr<CpuExecutor>> make_executor(const OpenedModel& model, const EngineOptions& engine_options,
+                                                   CpuExecutorOptions options, ThreadPool& pool) {
+  options.block_tokens = engine_options.block_tokens;
+  options.num_blocks = engine_options.num_blocks;
+  options.max_context = engine_options.max_model_len;
+  options.max_slices = engine_options.max_num_seqs;
+  return CpuExecutor::make(model.config, model.weights, pool, options);
+}
+
 std::vector<TokenId> made_up_tokens(uint64_t seed, size_t num_tokens, uint32_t vocab_size) {
   std::vector<TokenId> tokens(num_tokens);
   for (size_t index = 0; index < num_tokens; ++index)
     tokens[index] = static_cast<TokenId>(splitmix64(seed, index) % vocab_size);
   return tokens;
+}
+
+std::vector<TokenId> made_up_prompt(uint64_t shared_seed, size_t num_shared, uint64_t own_seed, size_t num_own,
+                                    uint32_t vocab_size) {
+  std::vector<TokenId> prompt = made_up_tokens(shared_seed, num_shared, vocab_size);
+  const std::vector<TokenId> own = made_up_tokens(own_seed, num_own, vocab_size);
+  prompt.insert(prompt.end(), own.begin(), own.end());
+  return prompt;
 }
 
 }  // namespace slipstream

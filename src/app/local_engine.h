@@ -4,15 +4,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "app/model_files.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "engine/engine.h"
-#include "model/executor.h"
+#include "model/cpu_executor.h"
 
 namespace slipstream {
 
@@ -51,7 +53,14 @@ class LocalEngine {
   std::vector<LocalAnswer> answers_;  // [requests]
 };
 
+// An executor with the room that an engine of these options needs; `options` says the rest.
+Result<std::unique_ptr<CpuExecutor>> make_executor(const OpenedModel& model, const EngineOptions& engine_options,
+                                                   CpuExecutorOptions options, ThreadPool& pool);
+
 // Made-up tokens below vocab_size, others for another seed.
 std::vector<TokenId> made_up_tokens(uint64_t seed, size_t num_tokens, uint32_t vocab_size);
+// A prompt that begins like all others of this shared_seed.
+std::vector<TokenId> made_up_prompt(uint64_t shared_seed, size_t num_shared, uint64_t own_seed, size_t num_own,
+                                    uint32_t vocab_size);
 
 }  // namespace slipstream

@@ -66,10 +66,9 @@ void KvLedger::take_for_copy(const Match& match, BlockTable& table) {
   CHECK(match.source && match.num_tokens == table.size() * block_tokens(), "{} tokens in {} blocks", match.num_tokens,
         table.size());
   const BlockId source = *match.source;
-  if (match.is_hit) pool_.hit(source);
-  if (match.is_hit && idle_leaves_.contains(source)) {
-    idle_leaves_.remove(source);
-    idle_leaves_.push_back(0, source);
+  if (match.is_hit) {
+    pool_.hit(source);
+    refresh_leaf(source);
   }
   table.push_back(take_block());
 }
@@ -123,9 +122,14 @@ void KvLedger::remember_tail(const PrefixKey& key, BlockId block) {
   const auto alike = index_.find_alike(key);
   if (!alike || alike->num_common < key.tokens.size()) return insert(key, block);
   pool_.refresh(alike->block);  // the same content was of use now; its parent, which the table holds, will come behind
-  if (!idle_leaves_.contains(alike->block)) return;
-  idle_leaves_.remove(alike->block);
-  idle_leaves_.push_back(0, alike->block);
+  refresh_leaf(alike->block);
+}
+
+// Where it is a leaf that nobody holds, it is the one used last.
+void KvLedger::refresh_leaf(BlockId block) {
+  if (!idle_leaves_.contains(block)) return;
+  idle_leaves_.remove(block);
+  idle_leaves_.push_back(0, block);
 }
 
 // The block's table holds it and its parent. What goes on from where another request had ended (a leaf that was hit) is
@@ -134,10 +138,8 @@ void KvLedger::remember_tail(const PrefixKey& key, BlockId block) {
 // 66.8 % of `chats`.
 void KvLedger::insert(const PrefixKey& key, BlockId block) {
   const auto alike = index_.find_alike(key);
-  if (alike && alike->num_common == index_.num_tokens(alike->block)) {  // a tail that this one goes on from
-    forget(alike->block);
-    pool_.make_blank(alike->block);
-  }
+  // A tail that this one goes on from.
+  if (alike && alike->num_common == index_.num_tokens(alike->block)) forget_free(alike->block);
   const bool goes_on = key.parent != kRoot && index_.num_children(key.parent) == 0;
   if (goes_on && pool_.ring(key.parent) == BlockPool::Ring::kAgain) pool_.hit(block);
   index_.insert(key, block);
@@ -156,23 +158,25 @@ void KvLedger::forget(BlockId block) {
   }
 }
 
+// Of a block that nobody takes at once.
+void KvLedger::forget_free(BlockId block) {
+  forget(block);
+  pool_.make_blank(block);
+}
+
 // O(1) for each block that was remembered: where the parent of a forgotten leaf is free and has no other child, it is a
 // leaf now, and the first in line; so a prompt goes up to where another one goes on or somebody holds it.
 void KvLedger::forget_beyond_limit() {
   while (options_.max_entries && index_.num_leaves() > *options_.max_entries) {
     const auto leaf = idle_leaves_.first(0);
     if (!leaf) return;
-    forget(*leaf);
-    pool_.make_blank(*leaf);
+    forget_free(*leaf);
     ++num_evictions_;
   }
 }
 
 void KvLedger::forget_all() {
-  while (const auto leaf = idle_leaves_.first(0)) {
-    forget(*leaf);
-    pool_.make_blank(*leaf);
-  }
+  while (const auto leaf = idle_leaves_.first(0)) forget_free(*leaf);
 }
 
 BlockId KvLedger::take_block() {

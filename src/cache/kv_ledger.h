@@ -138,8 +138,10 @@ class KvLedger {
                          size_t index) const;
   void insert(const PrefixKey& key, BlockId block);
   void forget(BlockId block);
+  void forget_free(BlockId block);
   void forget_beyond_limit();
   void remember_tail(const PrefixKey& key, BlockId block);
+  void refresh_leaf(BlockId block);
   std::string check_holder(const Holder& holder) const;
   std::string check_order() const;
 

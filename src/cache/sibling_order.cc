@@ -1,14 +1,10 @@
 #include "cache/sibling_order.h"
 
+#include "base/random.h"
+
 namespace slipstream {
 
-// SplitMix64's mix.
-uint64_t SiblingOrder::priority(BlockId block) const {
-  uint64_t x = seed_ + (uint64_t{block} + 1) * 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
+uint64_t SiblingOrder::priority(BlockId block) const { return splitmix64(seed_, block); }
 
 // What points down to `block`.
 BlockId& SiblingOrder::link_to(BlockId& top, BlockId block) {

@@ -13,10 +13,6 @@ constexpr uint64_t kMiB = 1 << 20;
 
 uint64_t whole_mib(uint64_t bytes) { return (bytes + kMiB - 1) / kMiB; }
 
-uint64_t blocks_for(uint64_t num_tokens, uint32_t block_tokens) {
-  return (num_tokens + block_tokens - 1) / block_tokens;
-}
-
 // What is left for the pool.
 uint64_t rest_of(const CapacityInput& input) {
   const uint64_t taken = input.weights_bytes + input.workspace_bytes;
@@ -75,6 +71,10 @@ std::string length_source(const CapacityInput& input, const Capacity& capacity) 
 }
 
 }  // namespace
+
+uint64_t blocks_for(uint64_t num_tokens, uint32_t block_tokens) {
+  return (num_tokens + block_tokens - 1) / block_tokens;
+}
 
 uint64_t bytes_of_block(uint64_t block_bytes, uint32_t block_tokens) {
   return block_bytes + KvLedger::bytes_per_block(block_tokens);

@@ -33,6 +33,8 @@ struct Capacity {
   std::string reason;           // one line for the log: where the numbers come from
 };
 
+// Blocks that hold num_tokens of one sequence.
+uint64_t blocks_for(uint64_t num_tokens, uint32_t block_tokens);
 // K, V and the ledger's part of one block.
 uint64_t bytes_of_block(uint64_t block_bytes, uint32_t block_tokens);
 // The tokens that each of num_sequences may have at once, all equally many, whole blocks each; at most model_max_len.

@@ -357,8 +357,10 @@ CACHE_MUTANTS = [
         [
             (
                 LEDGER,
-                "if (match.is_hit) pool_.hit(source);",
-                "pool_.hit(source);",
+                "  if (match.is_hit) {\n"
+                "    pool_.hit(source);\n",
+                "  pool_.hit(source);\n"
+                "  if (match.is_hit) {\n",
             ),
         ],
     ),
@@ -367,7 +369,7 @@ CACHE_MUTANTS = [
         [
             (
                 LEDGER,
-                "if (match.is_hit) pool_.hit(source);",
+                "    pool_.hit(source);\n",
                 "",
             ),
         ],
@@ -397,8 +399,10 @@ CACHE_MUTANTS = [
         [
             (
                 LEDGER,
-                "    idle_leaves_.push_back(0, source);\n",
-                "    idle_leaves_.push_front(0, source);\n",
+                "  idle_leaves_.remove(block);\n"
+                "  idle_leaves_.push_back(0, block);\n",
+                "  idle_leaves_.remove(block);\n"
+                "  idle_leaves_.push_front(0, block);\n",
             ),
         ],
     ),
