@@ -155,15 +155,22 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def smollm2():
+    """The small real model's file where `tools/fetch-model` puts it, or SLIPSTREAM_SMOLLM2; None: it is not there."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    default = pathlib.Path(cache) / "slipstream" / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    path = pathlib.Path(os.environ.get("SLIPSTREAM_SMOLLM2") or default)
+    return path if path.exists() else None
+
+
 def find_model(arguments):
     """MODEL as given; else the small real one, which is fetched once."""
     here = arguments.model or os.environ.get("SLIPSTREAM_SMOLLM2")
     if here:
         return here
     if arguments.no_fetch:
-        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-        here = cache / "slipstream" / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct.Q4_1.gguf"
-        if here.exists():
+        here = smollm2()
+        if here:
             return here
         print("SKIPPED: the real model is not here (SLIPSTREAM_SMOLLM2)")
         sys.exit(77)

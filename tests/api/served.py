@@ -6,22 +6,19 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+import chat_client  # noqa: E402
+
 PROGRAM = os.environ["SLIPSTREAM_PROGRAM"]
 # A sanitizer keeps freed memory and takes its time: then neither is judged.
 IS_SANITIZED = b"__asan_init" in pathlib.Path(PROGRAM).read_bytes()
 TINY_MODEL = HERE.parent / "data" / "oracle" / "llama-untied-bf16"
 TINY_OPTIONS = ["--chat-template", str(HERE / "chatml.jinja"), "--cache-memory-mb", "64"]
-
-
-def smollm2():
-    """The real model's file, or None."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    default = pathlib.Path(cache) / "slipstream" / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct.Q4_1.gguf"
-    path = pathlib.Path(os.environ.get("SLIPSTREAM_SMOLLM2") or default)
-    return path if path.exists() else None
+smollm2 = chat_client.smollm2
 
 
 class Served:
