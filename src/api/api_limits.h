@@ -17,6 +17,7 @@ inline constexpr size_t kMaxStops = 16;
 inline constexpr size_t kMaxStopBytes = 1024;           // each; so much text may be held back
 inline constexpr size_t kMaxStopTokens = 128;           // each new token is compared with all of them
 inline constexpr size_t kMaxUserBytes = 1024;           // and the other names by which clients keep their books
+inline constexpr size_t kMaxCacheSaltBytes = 1024;      // cache_salt
 inline constexpr size_t kMaxMessageNameBytes = 256;     // "name" of a message
 inline constexpr size_t kMaxTemplateKwargsBytes = 65536; // chat_template_kwargs as JSON
 inline constexpr uint32_t kMaxTokensLimit = 0x7fffffff; // max_tokens; the engine shortens it to what the context leaves

@@ -23,7 +23,7 @@ Result<std::vector<TokenId>> read_token_ids(const Json& value, std::string_view 
 
 // The names that both endpoints will understand later.
 inline constexpr std::string_view kLaterNames[] = {
-    "audio", "prediction", "web_search_options", "cache_salt", "chat_template", "structured_outputs", "guided_json",
+    "audio", "prediction", "web_search_options", "chat_template", "structured_outputs", "guided_json",
     "guided_regex", "guided_choice", "guided_grammar", "guided_decoding_backend", "guided_whitespace_pattern",
     "prompt_logprobs", "truncate_prompt_tokens", "allowed_token_ids", "logits_processors", "mm_processor_kwargs",
     "kv_transfer_params", "vllm_xargs", "request_id", "regex", "ebnf", "json_schema", "lora_path", "session_params",

@@ -130,6 +130,16 @@ Status read_stream(JsonFields& fields, GenerationParams& params) {
   return inner.refuse_other_names({});
 }
 
+// A name that keeps what is cached of some requests from all others.
+Result<std::optional<std::string>> read_cache_salt(JsonFields& fields) {
+  ASSIGN_OR_RETURN(std::optional<std::string> salt, fields.string("cache_salt"));
+  if (salt && (salt->empty() || salt->size() > kMaxCacheSaltBytes)) {
+    return invalid_param("cache_salt", "'cache_salt' has {} bytes; 1 to {} are taken.", salt->size(),
+                         kMaxCacheSaltBytes);
+  }
+  return salt;
+}
+
 }  // namespace
 
 Result<GenerationParams> read_generation_params(JsonFields& fields, const GenerationDefaults& defaults) {
@@ -141,6 +151,7 @@ Result<GenerationParams> read_generation_params(JsonFields& fields, const Genera
   ASSIGN_OR_RETURN(params.ignore_eos, fields.boolean("ignore_eos", false));
   ASSIGN_OR_RETURN(params.include_stop_str_in_output, fields.boolean("include_stop_str_in_output", false));
   ASSIGN_OR_RETURN(params.return_token_ids, fields.boolean("return_token_ids", false));
+  ASSIGN_OR_RETURN(params.cache_salt, read_cache_salt(fields));
   RETURN_IF_ERROR(read_num_choices(fields, params));
   RETURN_IF_ERROR(read_stream(fields, params));
   RETURN_IF_ERROR(read_ignored_fields(fields, kIgnoredFields));

@@ -25,6 +25,7 @@ struct GenerationParams {
   std::optional<uint32_t> top_logprobs; // absent: no logprobs; 0: of the token that came, and no others beside it
   bool echo = false;                    // completions: the answer begins with the prompt
   bool return_token_ids = false;
+  std::optional<std::string> cache_salt;  // not empty: only requests with the same one share what is cached
   bool stream = false;
   bool include_usage = false;           // stream_options.include_usage: a last chunk with the usage
   bool continuous_usage = false;        // stream_options.continuous_usage_stats: the usage so far in every chunk

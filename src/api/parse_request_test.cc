@@ -183,9 +183,19 @@ TEST(ParseRequest, penalties_and_biases_out_of_range_are_refused_by_name) {
   for (const auto& [name, value] : wrong) check_refused("\"" + name + "\":" + value, name);
 }
 
+TEST(ParseRequest, a_cache_salt_is_a_string_that_is_not_empty) {
+  EXPECT_EQ(params_of("").cache_salt, std::nullopt);
+  EXPECT_EQ(params_of(R"("cache_salt":null)").cache_salt, std::nullopt);
+  EXPECT_EQ(params_of(R"("cache_salt":"s\u0000t")").cache_salt, std::string("s\0t", 3));
+  const auto of_bytes = [](size_t num_bytes) { return "\"cache_salt\":\"" + std::string(num_bytes, 's') + "\""; };
+  EXPECT_EQ(params_of(of_bytes(1024)).cache_salt->size(), 1024u);
+  for (const std::string& wrong : {of_bytes(0), of_bytes(1025), std::string("\"cache_salt\":1")})
+    check_refused(wrong, "cache_salt");
+}
+
 TEST(ParseRequest, every_other_name_is_refused_by_name) {
   for (const std::string name :
-       {"audio", "prediction", "web_search_options", "cache_salt", "chat_template", "structured_outputs",
+       {"audio", "prediction", "web_search_options", "chat_template", "structured_outputs",
         "guided_json", "prompt_logprobs", "truncate_prompt_tokens", "allowed_token_ids", "sampling_seed"}) {
     check_refused("\"" + name + "\":1", name);
     EXPECT_NE(parse_chat_request(chat("\"" + name + "\":1")).error().message.find("not supported yet"),

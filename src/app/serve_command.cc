@@ -23,6 +23,7 @@
 #include "files/text_file.h"
 #include "model/cpu_executor.h"
 #include "server/api_keys.h"
+#include "server/cache_key.h"
 #include "server/server.h"
 
 namespace slipstream {
@@ -30,27 +31,37 @@ namespace {
 
 constexpr uint64_t kMaxTemplateBytes = 4ull << 20;
 
-Result<uint64_t> random_number() {
-  uint64_t number = 0;
+// Number: an integer, or bytes, up to 256 of them.
+template <class Number>
+Result<Number> random_number() {
+  Number number{};
   if (::getrandom(&number, sizeof(number), 0) != sizeof(number))
     return outside("the system gives no random numbers (getrandom)");
   return number;
+}
+
+// Keys as one (--share-cache) are as none.
+Result<CacheKeys> cache_keys(const ServeSettings& settings) {
+  ASSIGN_OR_RETURN(const CacheSecret secret, random_number<CacheSecret>());
+  return CacheKeys(secret, settings.share_cache ? std::vector<std::string>() : settings.api_keys);
 }
 
 uint32_t num_threads_of(const ServeSettings& settings) {
   return settings.threads != 0 ? settings.threads : usable_processors();
 }
 
-Result<std::unique_ptr<Server>> open_server(const ServeSettings& settings, const std::string& name) {
+Result<std::unique_ptr<Server>> open_server(const ServeSettings& settings, const std::string& name,
+                                            const CacheKeys& keys) {
   ServerOptions options;
   options.host = settings.host;
   options.port = settings.port;
   options.served_model_name = name;
   options.api_keys = settings.api_keys;
+  options.cache_keys = keys;
   options.allowed_origins = settings.allowed_origins;
   options.shutdown_timeout_s = settings.shutdown_timeout_s;
   options.version = kVersion;
-  ASSIGN_OR_RETURN(options.random_seed, random_number());
+  ASSIGN_OR_RETURN(options.random_seed, random_number<uint64_t>());
   return Server::open(options, Clock::real());
 }
 
@@ -96,7 +107,7 @@ Result<EngineOptions> engine_options(const ServeSettings& settings, const Capaci
   options.max_num_batched_tokens = settings.max_num_batched_tokens;
   options.max_step_ms = settings.max_step_ms;
   options.prefix_cache = settings.prefix_cache;
-  ASSIGN_OR_RETURN(options.cache_seed, random_number());
+  ASSIGN_OR_RETURN(options.cache_seed, random_number<uint64_t>());
   options.stream_interval = settings.stream_interval;
   options.eos_tokens = config.eos_tokens;
   options.num_clients = ApiKeys::num_clients(settings.api_keys);
@@ -164,7 +175,8 @@ Status serve(const ServeSettings& settings) {
   for (const std::string& warning : settings.warnings) LOG_WARNING("{}", warning);
   ASSIGN_OR_RETURN(const ModelPath found, find_model_or_dummy(settings.model, settings.dummy));
   const std::string name = settings.served_model_name.empty() ? found.name : settings.served_model_name;
-  ASSIGN_OR_RETURN(const std::unique_ptr<Server> server, open_server(settings, name));
+  ASSIGN_OR_RETURN(const CacheKeys keys, cache_keys(settings));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Server> server, open_server(settings, name, keys));
   ThreadPool pool(num_threads_of(settings));
   ASSIGN_OR_RETURN(const OpenedModel model, load(settings, found, pool));
   // Once more, of what is there now that the weights are in.

@@ -124,7 +124,11 @@ const ServeOption kOptions[] = {
      set_flag<&ServeSettings::prefix_cache, false>},
     {"--no-memory-aware-cache", "", "", "", false, not_yet},
     {"--prefix-cache-size", "N", "", "", false, not_yet},
-    {"--share-cache", "X", "", "", false, not_yet},
+    {"--share-cache", "", kCache,
+     "Requests of different API keys share what is cached too: a prompt that many users begin with is stored and "
+     "computed once. A user can then find out by the time an answer takes what others have asked. Without it each key "
+     "has its own; cache_salt in a request keeps it apart in both cases",
+     false, set_flag<&ServeSettings::share_cache, true>},
     {"--warm-prompts", "FILE", "", "", false, not_yet},
     {"--cache-dir", "DIR", "", "", false, not_yet},
     {"--cache-disk-mb", "N", "", "", false, not_yet},

@@ -33,6 +33,7 @@ struct ServeSettings {
   std::optional<double> cache_memory_percent;
   std::optional<uint32_t> max_model_len;
   bool prefix_cache = true;
+  bool share_cache = false;                  // between API keys
 
   std::string host = "127.0.0.1";
   uint16_t port = 8000;

@@ -88,6 +88,7 @@ TEST(ServeSettings, every_option_changes_its_field) {
   EXPECT_EQ(s.threads, 3u);
   EXPECT_EQ(s.isa, Isa::kReference);
   EXPECT_EQ(s.log_level, LogLevel::kDebug);
+  EXPECT_TRUE(read({{"--share-cache", ""}}).settings.share_cache);
   EXPECT_EQ(read({{"--cache-memory-percent", "0.5"}}).settings.cache_memory_percent, 0.5);
   EXPECT_TRUE(read({{"--no-auth", ""}}).settings.no_auth);
 }
@@ -142,7 +143,7 @@ TEST(ServeSettings, an_option_given_twice_is_a_mistake) {
 }
 
 TEST(ServeSettings, options_of_the_cache_to_come_are_refused_with_not_yet) {
-  for (const char* name : {"--no-memory-aware-cache", "--prefix-cache-size", "--share-cache", "--warm-prompts",
+  for (const char* name : {"--no-memory-aware-cache", "--prefix-cache-size", "--warm-prompts",
                            "--cache-dir", "--cache-disk-mb"}) {
     const Outcome outcome = read({{name, "1"}});
     ASSERT_EQ(outcome.mistakes.size(), 1u);

@@ -84,6 +84,7 @@ Request Answer::make_request(uint32_t prompt, uint32_t choice, const SamplingPar
   request.prompt_logprobs = generation.echo && generation.top_logprobs;
   request.choice = choice;
   request.client = asked_.client;
+  request.cache_key = asked_.cache_key;
   request.arrived_ns = asked_.arrived_ns;
   return request;
 }

@@ -10,6 +10,7 @@
 #include "api/generation_params.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "cache/sequence_keys.h"
 #include "server/server.h"
 
 namespace slipstream {
@@ -20,6 +21,7 @@ struct Asked {
   std::vector<std::vector<TokenId>> prompts;  // >= 1, each >= 1 token or refused by the engine
   std::vector<std::string> echoes;            // [prompts] with generation.echo: what the answers begin with; else none
   uint32_t client = 0;                        // Request::client
+  ExtraKey cache_key;                         // Request::cache_key
   uint64_t arrived_ns = 0;                    // Clock time at which the request was there
 
   std::string_view prompt_param() const { return kind == AnswerKind::kChat ? "messages" : "prompt"; }

@@ -33,6 +33,7 @@ ServedApi::ServedApi(const ServerOptions& options, Clock clock)
       version_(options.version),
       stall_ns_(uint64_t{options.stall_timeout_s} * 1'000'000'000),
       keys_(options.api_keys),
+      cache_keys_(options.cache_keys),
       reply_headers_(options.allowed_origins),
       clock_(clock),
       created_(unix_time_s()),
@@ -134,6 +135,7 @@ Task<void> ServedApi::generate(HttpExchange& exchange, Caller caller, Result<Ask
     refusal = std::move(asked).error();
   } else {
     asked->client = caller.client;
+    asked->cache_key = cache_keys_.of(caller.client, asked->generation.cache_salt);
     asked->arrived_ns = caller.arrived_ns;
     const AnswerWriter writer(asked->kind, draws_.next_id(), unix_time_s(), served_model_name_);
     const bool stream = asked->generation.stream;

@@ -16,6 +16,7 @@
 #include "server/answer.h"
 #include "server/api_keys.h"
 #include "server/asked.h"
+#include "server/cache_key.h"
 #include "server/reply_headers.h"
 #include "server/routes.h"
 #include "server/server.h"
@@ -63,6 +64,7 @@ class ServedApi {
   const std::string version_;
   const uint64_t stall_ns_;
   const ApiKeys keys_;
+  const CacheKeys cache_keys_;
   const ReplyHeaders reply_headers_;
   const Clock clock_;
   const int64_t created_;            // of the model, in its page: the start of this server

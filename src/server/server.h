@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "http/http_limits.h"
+#include "server/cache_key.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -28,6 +29,7 @@ struct ServerOptions {
   uint16_t port = 8000;                 // 0: any free one, see Server::port()
   std::string served_model_name;        // what clients call the model
   std::vector<std::string> api_keys;    // each passes check_api_key(); none: open to everyone who reaches the port
+  CacheKeys cache_keys = CacheKeys({}, {});  // of its clients, under a random secret; as it is here: for tests
   std::vector<std::string> allowed_origins;  // whose pages browsers show our answers to (ReplyHeaders); none: nobody's
   std::string version;                  // of the program, for /version
   uint64_t random_seed = 0;             // from the random device: ids of answers, seeds of requests that bring none

@@ -88,7 +88,8 @@ for names in MOVING.values():
               "stop_token_ids": ["[]", "[5]", "[-1]", "[1.5]", "5", '["5"]'],
               "include_stop_str_in_output": ["true", "false", "1"], "return_token_ids": ["true", "false", "1"],
               "metadata": ["{}", "null", "[]", "1", '{"a":"b"}'], "store": ["true", "false", "1"],
-              "skip_special_tokens": ["true", "false", "1"], "cache_salt": ['"x"', "1"], "guided_json": ["{}", '"x"']}
+              "skip_special_tokens": ["true", "false", "1"], "cache_salt": ['"x"', '""', "1"],
+              "guided_json": ["{}", '"x"']}
 
 # ---------------------------------------------------------------- messages and prompts
 

@@ -6,6 +6,7 @@ refused. tests/data/api/parameters.txt has the names; api_test compares them wit
 
 import json
 import pathlib
+import secrets
 import urllib.error
 import urllib.request
 
@@ -261,6 +262,19 @@ def echo(ask):
     assert ask.refusal(max_tokens=0) == "max_tokens"
 
 
+def cache_salt(ask):
+    """only requests with the same one (1 to 1024 bytes) share what is cached; the answer is the same"""
+    salt = secrets.token_hex(8)
+    reused = [
+        ask.answer(cache_salt=value)["usage"]["prompt_tokens_details"]["cached_tokens"]
+        for value in (salt, salt, salt + "x", None, salt)
+    ]
+    assert reused[0] == reused[2] == 0 and reused[1] == reused[4] == ask.prompt_count() - 1, reused
+    assert ask.text(cache_salt=salt) == ask.text()
+    for wrong in ("", "s" * 1025, 1, ["x"]):
+        assert ask.refusal(cache_salt=wrong) == "cache_salt"
+
+
 def add_generation_prompt(ask):
     """false: the prompt ends behind the last message"""
     assert ask.prompt_count(add_generation_prompt=False) < ask.prompt_count()
@@ -286,13 +300,13 @@ CHANGES = {
     "chat": [
         model, messages, temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty,
         logit_bias, seed, stop, stop_token_ids, include_stop_str_in_output, n, max_tokens, max_completion_tokens,
-        min_tokens, ignore_eos, stream, stream_options, logprobs, top_logprobs, return_token_ids, add_generation_prompt,
-        continue_final_message, chat_template_kwargs,
+        min_tokens, ignore_eos, stream, stream_options, logprobs, top_logprobs, return_token_ids, cache_salt,
+        add_generation_prompt, continue_final_message, chat_template_kwargs,
     ],
     "completions": [
         model, prompt, temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty,
         logit_bias, seed, stop, stop_token_ids, include_stop_str_in_output, n, max_tokens, min_tokens, ignore_eos,
-        stream, stream_options, logprobs, echo, return_token_ids,
+        stream, stream_options, logprobs, echo, return_token_ids, cache_salt,
     ],
 }  # fmt: skip
 
@@ -347,7 +361,7 @@ IGNORED = {
 # ---- refused by name until they are done -------------------------------------------------------------------------
 
 LATER = [
-    "audio", "prediction", "web_search_options", "cache_salt", "chat_template", "structured_outputs", "guided_json",
+    "audio", "prediction", "web_search_options", "chat_template", "structured_outputs", "guided_json",
     "guided_regex", "guided_choice", "guided_grammar", "guided_decoding_backend", "guided_whitespace_pattern",
     "prompt_logprobs", "truncate_prompt_tokens", "allowed_token_ids", "logits_processors", "mm_processor_kwargs",
     "kv_transfer_params", "vllm_xargs", "request_id", "regex", "ebnf", "json_schema", "lora_path", "session_params",

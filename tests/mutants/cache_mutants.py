@@ -1,6 +1,6 @@
 """Mutants of KV blocks and the index of what they hold."""
 
-from mutant import INDEX, KEYS, LEDGER, ORDER, POOL, Mutant
+from mutant import INDEX, KEYS, LEDGER, ORDER, POOL, REQUEST_KEY, Mutant
 
 CACHE_MUTANTS = [
     Mutant(
@@ -475,6 +475,49 @@ CACHE_MUTANTS = [
                 LEDGER,
                 "if (goes_on && pool_.ring(key.parent) == BlockPool::Ring::kAgain) pool_",
                 "if (goes_on) pool_",
+            ),
+        ],
+    ),
+    Mutant(
+        "a request's key without its salt",
+        [
+            (
+                REQUEST_KEY,
+                "salt ? Kind::kSalt : Kind::kNoSalt, salt.value_or(\"\"));",
+                "Kind::kNoSalt, \"\");",
+            ),
+        ],
+        listed=True,
+    ),
+    Mutant(
+        "a request's key without its API key",
+        [
+            (
+                REQUEST_KEY,
+                "clients_.push_back(mac(secret, Kind::kApiKey, key));",
+                "clients_.push_back(mac(secret, Kind::kApiKey, std::string_view(key).substr(0, 0)));",
+            ),
+        ],
+        listed=True,
+    ),
+    Mutant(
+        "no salt is the empty salt",
+        [
+            (
+                REQUEST_KEY,
+                "salt ? Kind::kSalt : Kind::kNoSalt",
+                "Kind::kSalt",
+            ),
+        ],
+    ),
+    Mutant(
+        "a request's key without the secret",
+        [
+            (
+                REQUEST_KEY,
+                "  std::memcpy(inner.data(), secret.data(), secret.size());\n"
+                "  std::memcpy(outer.data(), secret.data(), secret.size());\n",
+                "",
             ),
         ],
     ),

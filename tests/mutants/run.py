@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Puts one bug at a time (mutants.py) into a copy of the sources and shows that the tests of cache and engine catch it.
+"""Puts one bug at a time (mutants.py) into a copy of the sources and shows that the tests of cache, cache keys and
+engine catch it.
 
     python3 tests/mutants/run.py [--jobs N] [--worlds N] [--only WORD]
 
@@ -28,6 +29,7 @@ WORLD = ["tests/simulation/echo_executor.cc", "tests/simulation/plain_answer.cc"
 GTEST = ["-lgtest", "-lgtest_main"]
 PROGRAMS = {  # name: its own sources, libraries, arguments
     "cache_test": (["src/cache/*_test.cc"], GTEST, []),
+    "cache_key_test": (["src/server/cache_key.cc", "src/server/cache_key_test.cc"], GTEST, []),
     "engine_test": (["src/engine/*_test.cc"], GTEST, []),
     "simulation": (WORLD + ["tests/simulation/simulation_test.cc"], GTEST, ["--gtest_filter=-*20000*"]),
     "worlds": (WORLD + ["tests/simulation/simulation_worlds.cc"], [], None),
