@@ -107,6 +107,7 @@ Result<EngineOptions> engine_options(const ServeSettings& settings, const Capaci
   options.max_num_batched_tokens = settings.max_num_batched_tokens;
   options.max_step_ms = settings.max_step_ms;
   options.prefix_cache = settings.prefix_cache;
+  if (!settings.memory_aware_cache) options.max_cache_entries = settings.prefix_cache_size;
   ASSIGN_OR_RETURN(options.cache_seed, random_number<uint64_t>());
   options.stream_interval = settings.stream_interval;
   options.eos_tokens = config.eos_tokens;
@@ -182,7 +183,9 @@ Status serve(const ServeSettings& settings) {
   // Once more, of what is there now that the weights are in.
   ASSIGN_OR_RETURN(const Capacity capacity, plan_capacity(capacity_input(settings, model.config, pool.num_threads(), 0,
                                                                          available_memory_bytes())));
-  LOG_INFO("{}", capacity.reason);
+  const bool counts_prompts = settings.prefix_cache && !settings.memory_aware_cache;
+  LOG_INFO("{}{}", capacity.reason,
+           counts_prompts ? fmt::format("; at most {} prompts remembered", settings.prefix_cache_size) : "");
 
   CpuExecutorOptions options = executor_options(settings);
   options.num_blocks = capacity.num_blocks;

@@ -122,8 +122,15 @@ const ServeOption kOptions[] = {
      }},
     {"--no-prefix-cache", "", kCache, "Nothing is remembered or shared between requests (for comparison)", false,
      set_flag<&ServeSettings::prefix_cache, false>},
-    {"--no-memory-aware-cache", "", "", "", false, not_yet},
-    {"--prefix-cache-size", "N", "", "", false, not_yet},
+    {"--no-memory-aware-cache", "", kCache,
+     "Remembered prompts are bounded by their number too (--prefix-cache-size), besides the memory of the KV pool", false,
+     set_flag<&ServeSettings::memory_aware_cache, false>},
+    {"--prefix-cache-size", "N", kCache,
+     "With --no-memory-aware-cache: at most N prompts (100) are remembered. Prompts that begin alike count for their "
+     "different ends; the one unused for longest is forgotten first, back to where others begin like it",
+     false, [](std::string_view v, ServeSettings& s) {
+       return read_whole<uint32_t>(v, 1, uint32_t{1} << 30, s.prefix_cache_size);
+     }},
     {"--share-cache", "", kCache,
      "Requests of different API keys share what is cached too: a prompt that many users begin with is stored and "
      "computed once. A user can then find out by the time an answer takes what others have asked. Without it each key "
@@ -224,9 +231,19 @@ std::optional<std::pair<size_t, size_t>> repeated(const std::vector<std::string>
   return std::nullopt;
 }
 
+// What is accepted although another option makes nothing of it: command lines that worked elsewhere go on working.
+void warn_of_idle_options(bool has_size, ServeSettings& settings) {
+  if (has_size && settings.memory_aware_cache) {
+    settings.warnings.push_back(
+        "--prefix-cache-size changes nothing without --no-memory-aware-cache: the KV pool alone is the bound");
+  }
+  if (!settings.memory_aware_cache && !settings.prefix_cache) {
+    settings.warnings.push_back("--no-memory-aware-cache changes nothing with --no-prefix-cache: nothing is remembered");
+  }
+}
+
 // What no option can see alone.
-void check_together(std::span<const GivenOption> given, const ServeSettings& settings,
-                    std::vector<std::string>& mistakes) {
+void check_together(std::span<const GivenOption> given, ServeSettings& settings, std::vector<std::string>& mistakes) {
   const auto has = [given](std::string_view name) {
     return std::any_of(given.begin(), given.end(), [name](const GivenOption& option) { return option.name == name; });
   };
@@ -241,6 +258,7 @@ void check_together(std::span<const GivenOption> given, const ServeSettings& set
   if (settings.cache_memory_mb && settings.cache_memory_percent) {
     mistakes.push_back("--cache-memory-mb, --cache-memory-percent: give one of the two");
   }
+  warn_of_idle_options(has("--prefix-cache-size"), settings);
   if (settings.no_auth && !settings.api_keys.empty()) mistakes.push_back("--api-key, --no-auth: give one of the two");
   if (const auto twice = repeated(settings.api_keys)) {
     mistakes.push_back(fmt::format("--api-key, --api-key-file: key {} is key {} again", twice->second, twice->first));

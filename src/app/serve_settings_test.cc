@@ -110,6 +110,7 @@ TEST(ServeSettings, numbers_are_read_to_their_last_character_and_checked) {
       {"--stream-interval", {"0", "1.5"}},
       {"--paged-cache-block-size", {"8", "512", "63", "0"}},
       {"--cache-memory-mb", {"0", "-5", "x"}},
+      {"--prefix-cache-size", {"0", "-1", "1073741825", ""}},
       {"--cache-memory-percent", {"0", "1.01", "-0.2", "nan", "20%", "inf"}},
       {"--max-model-len", {"0"}},
       {"--max-step-ms", {"-1", "nan", "60001"}},
@@ -143,7 +144,7 @@ TEST(ServeSettings, an_option_given_twice_is_a_mistake) {
 }
 
 TEST(ServeSettings, options_of_the_cache_to_come_are_refused_with_not_yet) {
-  for (const char* name : {"--no-memory-aware-cache", "--prefix-cache-size", "--warm-prompts",
+  for (const char* name : {"--warm-prompts",
                            "--cache-dir", "--cache-disk-mb"}) {
     const Outcome outcome = read({{name, "1"}});
     ASSERT_EQ(outcome.mistakes.size(), 1u);
@@ -171,6 +172,21 @@ TEST(ServeSettings, keys_come_from_the_command_line_and_from_files_and_are_there
             (Mistakes{"--api-key, --api-key-file: key 3 is key 1 again"}));
   EXPECT_EQ(read({{"--host", "0.0.0.0"}, {"--api-key-file", path}}).mistakes, Mistakes{});
   std::remove(path.c_str());
+}
+
+TEST(ServeSettings, the_number_of_remembered_prompts_counts_where_memory_alone_does_not) {
+  EXPECT_TRUE(ServeSettings().memory_aware_cache);
+  const Outcome by_number = read({{"--no-memory-aware-cache", ""}});
+  EXPECT_EQ(by_number.mistakes, Mistakes{});
+  EXPECT_FALSE(by_number.settings.memory_aware_cache);
+  EXPECT_EQ(by_number.settings.prefix_cache_size, 100u);
+  const Outcome given = read({{"--prefix-cache-size", "7"}, {"--no-memory-aware-cache", ""}});
+  EXPECT_EQ(given.settings.prefix_cache_size, 7u);
+  EXPECT_EQ(given.settings.warnings, Mistakes{});
+  const Outcome idle = read({{"--prefix-cache-size", "7"}});  // as command lines of elsewhere have it
+  EXPECT_EQ(idle.mistakes, Mistakes{});
+  EXPECT_EQ(idle.settings.warnings.size(), 1u);
+  EXPECT_EQ(read({{"--no-memory-aware-cache", ""}, {"--no-prefix-cache", ""}}).settings.warnings.size(), 1u);
 }
 
 TEST(ServeSettings, options_that_contradict_each_other_are_refused) {
