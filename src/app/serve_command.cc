@@ -197,7 +197,8 @@ Status serve(const ServeSettings& settings) {
   const ModelText& text = model.text;
   server->begin(engine, ServedModel{&text.tokenizer, text.chat_template ? &*text.chat_template : nullptr,
                                     model.config.vocab_size, capacity.max_model_len,
-                                    generation_defaults(settings, model.config.suggested)});
+                                    generation_defaults(settings, model.config.suggested),
+                                    kv_block_bytes(model.config, options.block_tokens, options.activations)});
   say_facts(settings, name, model, capacity, *server);
   server->serve();
   return ok_status();

@@ -123,7 +123,8 @@ const ServeOption kOptions[] = {
     {"--no-prefix-cache", "", kCache, "Nothing is remembered or shared between requests (for comparison)", false,
      set_flag<&ServeSettings::prefix_cache, false>},
     {"--no-memory-aware-cache", "", kCache,
-     "Remembered prompts are bounded by their number too (--prefix-cache-size), besides the memory of the KV pool", false,
+     "Remembered prompts are bounded by their number too (--prefix-cache-size), besides the memory of the KV pool",
+     false,
      set_flag<&ServeSettings::memory_aware_cache, false>},
     {"--prefix-cache-size", "N", kCache,
      "With --no-memory-aware-cache: at most N prompts (100) are remembered. Prompts that begin alike count for their "
@@ -238,7 +239,8 @@ void warn_of_idle_options(bool has_size, ServeSettings& settings) {
         "--prefix-cache-size changes nothing without --no-memory-aware-cache: the KV pool alone is the bound");
   }
   if (!settings.memory_aware_cache && !settings.prefix_cache) {
-    settings.warnings.push_back("--no-memory-aware-cache changes nothing with --no-prefix-cache: nothing is remembered");
+    settings.warnings.push_back(
+        "--no-memory-aware-cache changes nothing with --no-prefix-cache: nothing is remembered");
   }
 }
 

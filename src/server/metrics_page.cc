@@ -103,6 +103,13 @@ void write_engine(MetricsWriter& writer, const EngineStats& stats) {
   writer.gauge("slipstream_last_step_seconds", "How long the last step took.", stats.last_step_ms / 1000);
   writer.gauge("slipstream_kv_blocks_remembered", "KV blocks whose content can be found again.",
                stats.blocks_remembered);
+  constexpr std::string_view kLookups = "slipstream_cache_requests_total";
+  writer.head(kLookups, "counter", "Requests by what of their prompt was cached: all but the last token, some, none.");
+  writer.sample(kLookups, R"(,status="hit")", stats.cache.hits);
+  writer.sample(kLookups, R"(,status="prefix_hit")", stats.cache.prefix_hits);
+  writer.sample(kLookups, R"(,status="miss")", stats.cache.misses);
+  writer.counter("slipstream_cache_evictions_total", "Cached KV blocks that were forgotten for want of room.",
+                 stats.cache.evictions);
 }
 
 }  // namespace

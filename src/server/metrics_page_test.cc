@@ -21,6 +21,7 @@ TEST(MetricsPage, numbers_of_the_engine_stand_under_their_names) {
   input.engine.num_stopped = 6;
   input.engine.num_failed = 1;
   input.engine.num_cancelled = 2;
+  input.engine.cache = {.hits = 7, .prefix_hits = 8, .misses = 9, .evictions = 11};
   const std::string page = write_metrics(input);
   for (const char* line :
        {"# TYPE vllm:num_requests_running gauge", R"(vllm:num_requests_running{model_name="m"} 3)",
@@ -30,6 +31,10 @@ TEST(MetricsPage, numbers_of_the_engine_stand_under_their_names) {
         R"(vllm:request_success_total{model_name="m",finished_reason="abort"} 2)",
         R"(vllm:request_success_total{model_name="m",finished_reason="error"} 1)",
         R"(vllm:cache_config_info{model_name="m",block_size="64",num_gpu_blocks="20"} 1)",
+        R"(slipstream_cache_requests_total{model_name="m",status="hit"} 7)",
+        R"(slipstream_cache_requests_total{model_name="m",status="prefix_hit"} 8)",
+        R"(slipstream_cache_requests_total{model_name="m",status="miss"} 9)",
+        R"(slipstream_cache_evictions_total{model_name="m"} 11)",
         R"(slipstream_build_info{model_name="m",version="1.2.3"} 1)",
         R"(slipstream_http_responses_total{model_name="m",code="429"} 2)"}) {
     EXPECT_TRUE(has_line(page, line)) << line << "\n" << page;

@@ -18,6 +18,8 @@ constexpr Entry kRoutes[] = {
     {"POST", "/detokenize", Route::kDetokenize},
     {"GET", "/v1/models", Route::kModels},
     {"GET", "/v1/models/", Route::kModel, false, true},
+    {"GET", "/v1/cache/stats", Route::kCacheStats},
+    {"DELETE", "/v1/cache", Route::kClearCache},
     {"GET", "/health", Route::kHealth, true},
     {"GET", "/ready", Route::kReady, true},
     {"GET", "/version", Route::kVersion, true},
@@ -46,7 +48,9 @@ RouteMatch match_route(std::string_view method, std::string_view path) {
     }
     match.route = Route::kWrongMethod;
     match.method = entry.method;
-    match.allow = is_get ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+    match.allow = is_get                       ? "GET, HEAD, OPTIONS"
+                  : entry.method == "DELETE" ? "DELETE, OPTIONS"
+                                             : "POST, OPTIONS";
     if (method == "OPTIONS") {  // tells nothing that is not public; a browser asks it before it may send a key
       match.route = Route::kOptions;
       match.open = true;

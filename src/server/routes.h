@@ -15,6 +15,8 @@ enum class Route : uint8_t {
   kDetokenize,
   kModels,
   kModel,        // /v1/models/{id}
+  kCacheStats,
+  kClearCache,
   kHealth,
   kReady,
   kVersion,

@@ -8,6 +8,7 @@
 #include "api/answer_writer.h"
 #include "api/api_error.h"
 #include "api/json_text.h"
+#include "server/cache_page.h"
 #include "server/metrics_page.h"
 #include "server/tokenize_pages.h"
 
@@ -166,6 +167,9 @@ HttpResponse ServedApi::page(const RouteMatch& match, const HttpRequest& request
       }
       response.body = write_model(served_model_name_, created_, model_.max_model_len);
       return response;
+    case Route::kCacheStats:
+    case Route::kClearCache:
+      return cache_page(match.route);
     case Route::kVersion:
       response.body = fmt::format(R"({{"version":{}}})", json_string(version_));
       return response;
@@ -203,6 +207,19 @@ HttpResponse ServedApi::health_page() const {
                   : stalled()        ? R"({"status":"stalled"})"
                   : draining_        ? R"({"status":"draining"})"
                                      : R"({"status":"ok"})";
+  return response;
+}
+
+// Whoever has a key may clear the cache: all of it, whoever filled it. No answer changes by that.
+HttpResponse ServedApi::cache_page(Route route) const {
+  if (engine_ == nullptr) return error_response(api_error(*not_ready()));
+  HttpResponse response;
+  if (route == Route::kClearCache) {
+    engine_->clear_cache();
+    response.body = R"({"object":"cache","deleted":true})";
+  } else {
+    response.body = write_cache_stats(engine_->stats(), model_.kv_block_bytes);
+  }
   return response;
 }
 

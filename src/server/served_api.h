@@ -53,6 +53,7 @@ class ServedApi {
   Task<void> generate(HttpExchange& exchange, Caller caller, Result<Asked> asked);
   HttpResponse page(const RouteMatch& match, const HttpRequest& request) const;
   HttpResponse health_page() const;
+  HttpResponse cache_page(Route route) const;
   HttpResponse metrics_page() const;
   std::vector<HttpHeader> headers_for(const std::vector<HttpHeader>& request);
   bool stalled() const;

@@ -46,6 +46,7 @@ struct ServedModel {
   uint32_t vocab_size = 0;                      // token ids of a prompt are below it (ModelConfig::vocab_size)
   uint32_t max_model_len = 0;                   // = EngineOptions::max_model_len
   GenerationDefaults defaults = {};             // where a request says nothing
+  uint64_t kv_block_bytes = 0;                  // of one block of the engine's, for /v1/cache/stats
 };
 
 class Server {

@@ -34,7 +34,8 @@ def reused(server, key, **fields):
 
 @pytest.fixture(scope="module", params=["apart", "shared"])
 def keyed(request):
-    with serving(*(f"--api-key={key}" for key in KEYS), *(["--share-cache"] if request.param == "shared" else [])) as it:
+    shared = ["--share-cache"] if request.param == "shared" else []
+    with serving(*(f"--api-key={key}" for key in KEYS), *shared) as it:
         it.shares = request.param == "shared"
         yield it
 

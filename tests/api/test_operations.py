@@ -60,6 +60,8 @@ CONTRACT = {
     ("slipstream_rows", "counter", ()),
     ("slipstream_last_step_seconds", "gauge", ()),
     ("slipstream_kv_blocks_remembered", "gauge", ()),
+    ("slipstream_cache_requests", "counter", ("status",)),
+    ("slipstream_cache_evictions", "counter", ()),
     ("slipstream_build_info", "gauge", ("version",)),
     ("slipstream_http_responses", "counter", ("code",)),
 }
@@ -114,8 +116,48 @@ def test_metrics_count_what_happened(tiny):
         assert grown(f"vllm:{name}_seconds_count") == times
         assert grown(f"vllm:{name}_seconds_bucket", le="+Inf") == times
         assert 0 < grown(f"vllm:{name}_seconds_sum") < 60
+    assert grown("slipstream_cache_requests_total", status="hit") == 1
+    assert grown("slipstream_cache_requests_total", status="miss") == 1
     assert value(after, "vllm:cache_config_info", block_size="64") == 1
     assert value(after, "vllm:num_requests_running") == 0 == value(after, "vllm:num_requests_waiting")
+
+
+def cache_stats(address):
+    status, headers, text = ask(address, "GET", "/v1/cache/stats")
+    assert status == 200 and headers["Content-Type"].startswith("application/json")
+    return json.loads(text)
+
+
+def test_the_cache_says_what_it_holds_and_forgets_it_when_told(tiny):
+    body = {"model": "model", "prompt": list(range(40, 60)) * 10, "max_tokens": 2, "temperature": 0, "ignore_eos": True}
+
+    def cached():
+        status, _, text = ask(tiny.address, "POST", "/v1/completions", body)
+        assert status == 200
+        return json.loads(text)["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+    before = cache_stats(tiny.address)
+    assert before["object"] == "cache.stats" and before["block_tokens"] == 64
+    assert before["bytes_per_block"] > 0 and before["blocks_total"] > 4 and before["blocks_in_use"] == 0
+    assert [cached(), cached()] == [0, 199]
+    after = cache_stats(tiny.address)
+    assert after.keys() == before.keys()
+    grown = {name: after[name] - before[name] for name in after if name != "object"}
+    assert (grown["misses"], grown["hits"], grown["prefix_hits"]) == (1, 1, 0)
+    assert (grown["tokens_reused"], grown["tokens_computed"]) == (199, 201 + 2)
+    assert grown["blocks_remembered"] == 4 and after["entries"] >= 1 and after["blocks_in_use"] == 0
+
+    status, _, text = ask(tiny.address, "DELETE", "/v1/cache")
+    assert (status, json.loads(text)) == (200, {"object": "cache", "deleted": True})
+    assert cached() == 0
+    empty = cache_stats(tiny.address)
+    assert (empty["entries"], empty["blocks_remembered"]) == (1, 4)  # of the prompt that came after
+    assert empty["evictions"] == after["evictions"]  # told to forget is not for want of room
+
+    status, headers, _ = ask(tiny.address, "GET", "/v1/cache")
+    assert (status, headers["Allow"]) == (405, "DELETE, OPTIONS")
+    status, headers, _ = ask(tiny.address, "DELETE", "/v1/cache/stats")
+    assert (status, headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 def test_prometheus_own_checker_has_nothing_to_say(tiny):
