@@ -51,7 +51,11 @@ def measure(port, trials, num_tokens):
     found = {OWN: [], OTHERS: [], NOBODYS: []}
     alice, bob = Client(port, "alice"), Client(port, "bob")
     for trial in range(trials):
-        known, new = ([draw.randrange(100, 1000) for _ in range(num_tokens)] for _ in range(2))
+        # The first token is new each time: not even that one may come from what the same key asked in other trials.
+        known, new = (
+            [1000 + 2 * trial + second, *(draw.randrange(100, 1000) for _ in range(num_tokens - 1))]
+            for second in range(2)
+        )
         alice.ask(known)
         pair = [(OTHERS, known), (NOBODYS, new)]
         for what, prompt in pair if trial % 2 == 0 else reversed(pair):

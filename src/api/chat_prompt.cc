@@ -89,8 +89,7 @@ Result<Json> read_message(const Json& message, const std::string& path) {
   return read;
 }
 
-Result<Json> read_messages(JsonFields& fields) {
-  const Json* const messages = fields.find("messages");
+Result<Json> read_messages(const Json* messages) {
   if (messages == nullptr) return invalid_param("messages", "'messages' is missing.");
   if (!messages->is_array()) {
     return invalid_param("messages", "'messages' is {}; an array is expected.", json_kind(*messages));
@@ -147,11 +146,27 @@ Status read_end(JsonFields& fields, const Json& messages, ChatPrompt& prompt) {
 
 Result<ChatPrompt> read_chat_prompt(JsonFields& fields) {
   ChatPrompt prompt;
-  ASSIGN_OR_RETURN(const Json messages, read_messages(fields));
+  ASSIGN_OR_RETURN(const Json messages, read_messages(fields.find("messages")));
   RETURN_IF_ERROR(read_end(fields, messages, prompt));
   ASSIGN_OR_RETURN(prompt.template_kwargs_json, read_template_kwargs(fields));
   prompt.messages_json = messages.dump();  // strings came through the parser, so they are UTF-8, and depth is 4
   return prompt;
+}
+
+Result<std::vector<ChatPrompt>> parse_chat_beginnings(std::string_view json) {
+  ASSIGN_OR_RETURN(const Json entries, parse_json(json, "The text"));
+  if (!entries.is_array())
+    return invalid("The text is {}; an array of arrays of messages is expected.", json_kind(entries));
+  if (entries.empty()) return invalid("The text has no entry; an array of arrays of messages is expected.");
+  std::vector<ChatPrompt> prompts;
+  for (const Json& entry : entries) {
+    Result<Json> messages = read_messages(&entry);
+    if (!messages.ok()) return std::move(messages).error().within(fmt::format("entry {}", prompts.size() + 1));
+    ChatPrompt& prompt = prompts.emplace_back();
+    prompt.messages_json = messages->dump();
+    prompt.add_generation_prompt = false;
+  }
+  return prompts;
 }
 
 }  // namespace slipstream

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -18,5 +20,10 @@ struct ChatPrompt {
 class JsonFields;
 // Reads messages, chat_template_kwargs, add_generation_prompt and continue_final_message.
 Result<ChatPrompt> read_chat_prompt(JsonFields& fields);
+
+// A JSON array, each entry what a chat has as its messages: beginnings of chats to come. Each ends behind its last
+// message, without the head of an answer, so that a chat that begins with these messages begins with these tokens.
+// Errors name the entry, counted from 1.
+Result<std::vector<ChatPrompt>> parse_chat_beginnings(std::string_view json);
 
 }  // namespace slipstream

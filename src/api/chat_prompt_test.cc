@@ -37,6 +37,32 @@ TEST(ChatPrompt, template_variables_go_on_as_they_are) {
   check_completion_refused(completion(R"("chat_template_kwargs":{})"), "chat_template_kwargs");
 }
 
+TEST(ChatPrompt, beginnings_of_chats_are_read_as_messages_are_and_end_behind_the_last) {
+  const auto prompts = parse_chat_beginnings(
+      R"([[{"role":"developer","content":"a"}],[{"content":"b","role":"user"},{"role":"assistant","content":"c"}]])");
+  ASSERT_TRUE(prompts.ok());
+  ASSERT_EQ(prompts->size(), 2u);
+  const ChatPrompt same = prompt_of(R"({"messages":[{"role":"system","content":"a"}],"add_generation_prompt":false})");
+  EXPECT_EQ((*prompts)[0].messages_json, same.messages_json);
+  for (const ChatPrompt& prompt : *prompts) EXPECT_FALSE(prompt.add_generation_prompt);
+  EXPECT_FALSE(same.add_generation_prompt);
+}
+
+TEST(ChatPrompt, a_beginning_that_is_wrong_is_named_with_its_place) {
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {"", "The text is not valid JSON"},
+      {"7", "The text is an integer; an array of arrays of messages is expected."},
+      {"[]", "The text has no entry; an array of arrays of messages is expected."},
+      {R"([[{"role":"user","content":"a"}],[{"role":"user"}]])", "entry 2: 'messages[0].content' is missing."},
+      {R"([{"role":"user","content":"a"}])", "entry 1: 'messages' is an object; an array is expected."},
+      {"[null]", "entry 1: 'messages' is null; an array is expected."}};
+  for (const auto& [text, message] : wrong) {
+    const auto prompts = parse_chat_beginnings(text);
+    ASSERT_FALSE(prompts.ok()) << text;
+    EXPECT_EQ(prompts.error().message.substr(0, message.size()), message);
+  }
+}
+
 TEST(ChatPrompt, variables_that_are_the_servers_are_refused_by_name) {
   for (const std::string name : {"messages", "tools", "documents", "bos_token", "eos_token", "add_generation_prompt",
                                  "continue_final_message", "chat_template", "tokenize", "raise_exception",

@@ -13,6 +13,8 @@ namespace {
 // builder takes any depth, keeps the last of two equal names, and looks for each name among all before.)
 class CheckedBuilder final : public nlohmann::json_sax<Json> {
  public:
+  explicit CheckedBuilder(std::string_view what) : what_(what) {}
+
   Json root;
   std::optional<Error> refusal;
 
@@ -22,7 +24,7 @@ class CheckedBuilder final : public nlohmann::json_sax<Json> {
   bool number_unsigned(number_unsigned_t value) override { return put(Json(value)); }
   bool number_float(number_float_t value, const string_t&) override { return put(Json(value)); }
   bool string(string_t& value) override { return put(Json(std::move(value))); }
-  bool binary(binary_t&) override { return refuse(invalid("The request body is not JSON.")); }
+  bool binary(binary_t&) override { return refuse(invalid("{} is not JSON.", what_)); }
   bool start_object(size_t) override { return open(Json::object()); }
   bool start_array(size_t) override { return open(Json::array()); }
   bool end_object() override {
@@ -34,14 +36,14 @@ class CheckedBuilder final : public nlohmann::json_sax<Json> {
 
   bool key(string_t& name) override {
     if (open_.back()->get_ref<Json::object_t&>().size() >= kMaxJsonNames) {
-      return refuse(invalid("The request body has an object with more than {} names.", kMaxJsonNames));
+      return refuse(invalid("{} has an object with more than {} names.", what_, kMaxJsonNames));
     }
     name_ = std::move(name);
     return true;
   }
 
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception&) override {
-    return refuse(invalid("The request body is not valid JSON (at byte {}).", position));
+    return refuse(invalid("{} is not valid JSON (at byte {}).", what_, position));
   }
 
  private:
@@ -53,7 +55,7 @@ class CheckedBuilder final : public nlohmann::json_sax<Json> {
   // Where the next value goes; null when there are too many.
   Json* put_value(Json value) {
     if (++num_values_ > kMaxJsonValues) {
-      refuse(invalid("The request body has more than {} values.", kMaxJsonValues));
+      refuse(invalid("{} has more than {} values.", what_, kMaxJsonValues));
       return nullptr;
     }
     if (open_.empty()) {
@@ -74,7 +76,7 @@ class CheckedBuilder final : public nlohmann::json_sax<Json> {
 
   bool open(Json container) {
     if (open_.size() >= kMaxJsonDepth) {
-      return refuse(invalid("The request body is nested more than {} levels deep.", kMaxJsonDepth));
+      return refuse(invalid("{} is nested more than {} levels deep.", what_, kMaxJsonDepth));
     }
     Json* const placed = put_value(std::move(container));
     if (placed == nullptr) return false;
@@ -97,6 +99,7 @@ class CheckedBuilder final : public nlohmann::json_sax<Json> {
     return shortened(*twice);
   }
 
+  const std::string_view what_;
   std::vector<Json*> open_;  // the containers being filled, outermost first; only the last one grows, so pointers stay
   std::string name_;         // of the value to come
   std::vector<std::string_view> sorted_names_;  // of the object that ends
@@ -105,15 +108,15 @@ class CheckedBuilder final : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-Result<Json> parse_json(std::string_view text) {
+Result<Json> parse_json(std::string_view text, std::string_view what) {
   // The library takes a zero byte for the end and looks at nothing behind it; JSON has none anywhere.
   if (const size_t zero = text.find('\0'); zero != std::string_view::npos) {
-    return invalid("The request body is not valid JSON (at byte {}).", zero + 1);
+    return invalid("{} is not valid JSON (at byte {}).", what, zero + 1);
   }
-  CheckedBuilder builder;
+  CheckedBuilder builder(what);
   const bool good = Json::sax_parse(text.begin(), text.end(), &builder);
   if (builder.refusal) return std::move(*builder.refusal);
-  if (!good) return invalid("The request body is not valid JSON.");
+  if (!good) return invalid("{} is not valid JSON.", what);
   return std::move(builder.root);
 }
 

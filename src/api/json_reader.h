@@ -16,8 +16,8 @@ namespace slipstream {
 
 using Json = nlohmann::ordered_json;
 
-// Error: not JSON (says at which byte), or over a limit.
-Result<Json> parse_json(std::string_view text);
+// Error: not JSON (says at which byte), or over a limit. what: the text, for the error.
+Result<Json> parse_json(std::string_view text, std::string_view what = "The request body");
 // The same, and it is an object.
 Result<Json> parse_json_object(std::string_view text);
 

@@ -29,16 +29,18 @@ std::string time_text(double seconds) {
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
-std::string amount_text(double done, double total) {
+std::string amount_text(double done, double total, ProgressUnit unit) {
+  if (unit == ProgressUnit::kTokens) return fmt::format("{:.0f} of {:.0f} tokens", done, total);
   if (total >= 10 * kGiga) return fmt::format("{:.1f} of {:.1f} GB", done / kGiga, total / kGiga);
   const int digits = total >= 10 * kMega ? 0 : 1;
   return fmt::format("{:.{}f} of {:.{}f} MB", done / kMega, digits, total / kMega, digits);
 }
 
 // "" before there is a speed.
-std::string speed_text(double bytes_per_second) {
-  if (!(bytes_per_second > 0) || !std::isfinite(bytes_per_second)) return "";
-  return fmt::format("  {:.{}f} MB/s", bytes_per_second / kMega, bytes_per_second >= 10 * kMega ? 0 : 1);
+std::string speed_text(double per_second, ProgressUnit unit) {
+  if (!(per_second > 0) || !std::isfinite(per_second)) return "";
+  if (unit == ProgressUnit::kTokens) return fmt::format("  {:.0f} tokens/s", per_second);
+  return fmt::format("  {:.{}f} MB/s", per_second / kMega, per_second >= 10 * kMega ? 0 : 1);
 }
 
 std::string bar_text(double part, uint32_t width) {
@@ -67,36 +69,36 @@ std::string fitted(std::string_view label, double part, const std::string& amoun
 
 }  // namespace
 
-ProgressBar::ProgressBar(std::string label, Clock clock)
-    : label_(std::move(label)), clock_(clock), start_s_(clock.now_s()), last_s_(start_s_) {}
+ProgressBar::ProgressBar(std::string label, Clock clock, ProgressUnit unit)
+    : label_(std::move(label)), clock_(clock), unit_(unit), start_s_(clock.now_s()), last_s_(start_s_) {}
 
-std::optional<std::string> ProgressBar::update(uint64_t done_bytes, uint64_t total_bytes, uint32_t columns) {
+std::optional<std::string> ProgressBar::update(uint64_t done, uint64_t total, uint32_t columns) {
   const double now_s = clock_.now_s();
-  const bool ends = done_bytes >= total_bytes;
+  const bool ends = done >= total;
   if (ended_ || (!ends && shown_ && now_s - shown_s_ < kShowEverySeconds)) return std::nullopt;
-  take_speed(done_bytes, now_s);
+  take_speed(done, now_s);
   shown_ = true;
   shown_s_ = now_s;
   ended_ = ends;
 
-  const double total = static_cast<double>(total_bytes);
-  const double done = ends ? total : static_cast<double>(done_bytes);
+  const double all = static_cast<double>(total);
+  const double part = ends ? all : static_cast<double>(done);
   const bool too_soon = !ends && now_s - start_s_ < kFirstSeconds;
-  const double speed = ends ? total / (now_s - start_s_) : too_soon ? 0 : recent_bytes_ / recent_seconds_;
-  std::string speed_and_rest = speed_text(speed);
-  if (const double left = (total - done) / speed; !ends && !speed_and_rest.empty() && left < kLongestSeconds)
+  const double speed = ends ? all / (now_s - start_s_) : too_soon ? 0 : recent_done_ / recent_seconds_;
+  std::string speed_and_rest = speed_text(speed, unit_);
+  if (const double left = (all - part) / speed; !ends && !speed_and_rest.empty() && left < kLongestSeconds)
     speed_and_rest += fmt::format("  {} left", time_text(left));
-  return fitted(label_, ends ? 1.0 : done / total, amount_text(done, total), speed_and_rest, columns);
+  return fitted(label_, ends ? 1.0 : part / all, amount_text(part, all, unit_), speed_and_rest, columns);
 }
 
-void ProgressBar::take_speed(uint64_t done_bytes, double now_s) {
+void ProgressBar::take_speed(uint64_t done, double now_s) {
   const double seconds = now_s - last_s_;
   const double keep = std::exp(-seconds / kRecentSeconds);
-  const uint64_t bytes = done_bytes > last_bytes_ ? done_bytes - last_bytes_ : 0;
-  recent_bytes_ = recent_bytes_ * keep + static_cast<double>(bytes);
+  const uint64_t more = done > last_done_ ? done - last_done_ : 0;
+  recent_done_ = recent_done_ * keep + static_cast<double>(more);
   recent_seconds_ = recent_seconds_ * keep + seconds;
   last_s_ = now_s;
-  last_bytes_ = std::max(last_bytes_, done_bytes);
+  last_done_ = std::max(last_done_, done);
 }
 
 namespace {
@@ -109,15 +111,15 @@ uint32_t terminal_columns() {
 
 class TerminalLine {
  public:
-  explicit TerminalLine(std::string label) : bar_(std::move(label), Clock::real()) {}
+  TerminalLine(std::string label, ProgressUnit unit) : bar_(std::move(label), Clock::real(), unit) {}
   ~TerminalLine() {
     if (bar_.is_open()) fmt::print(stderr, "\n");
   }
   TerminalLine(const TerminalLine&) = delete;
   TerminalLine& operator=(const TerminalLine&) = delete;
 
-  void update(uint64_t done_bytes, uint64_t total_bytes) {
-    const auto line = bar_.update(done_bytes, total_bytes, terminal_columns());
+  void update(uint64_t done, uint64_t total) {
+    const auto line = bar_.update(done, total, terminal_columns());
     if (!line) return;
     // The rest of the line before may be longer: erased to its end.
     fmt::print(stderr, "\r{}\x1b[K{}", *line, bar_.is_open() ? "" : "\n");
@@ -130,10 +132,10 @@ class TerminalLine {
 
 }  // namespace
 
-LoadProgress terminal_progress(std::string label) {
+LoadProgress terminal_progress(std::string label, ProgressUnit unit) {
   if (::isatty(STDERR_FILENO) == 0) return {};
-  return [line = std::make_shared<TerminalLine>(std::move(label))](uint64_t done_bytes, uint64_t total_bytes) {
-    line->update(done_bytes, total_bytes);
+  return [line = std::make_shared<TerminalLine>(std::move(label), unit)](uint64_t done, uint64_t total) {
+    line->update(done, total);
   };
 }
 

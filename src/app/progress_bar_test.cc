@@ -27,6 +27,13 @@ TEST_F(ProgressBarTest, says_how_much_how_fast_and_how_long) {
   EXPECT_FALSE(bar_.is_open());
 }
 
+TEST_F(ProgressBarTest, tokens_are_told_as_tokens) {
+  ProgressBar bar("warming", Clock::manual(&now_ns_), ProgressUnit::kTokens);
+  now_ns_ += 2'000'000'000;
+  EXPECT_EQ(bar.update(500, 2'000, 100),
+            "warming [######                   ]  25 %  500 of 2000 tokens  250 tokens/s  6 s left");
+}
+
 TEST_F(ProgressBarTest, large_models_are_told_in_gigabytes_and_minutes) {
   EXPECT_EQ(after(1, 100, 17'200),
             "loading [                         ]   0 %  0.1 of 17.2 GB  100 MB/s  2 min 51 s left");

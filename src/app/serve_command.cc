@@ -17,6 +17,7 @@
 #include "app/progress_bar.h"
 #include "app/serve_settings.h"
 #include "app/version.h"
+#include "app/warm_prompts.h"
 #include "base/processors.h"
 #include "engine/capacity.h"
 #include "engine/engine.h"
@@ -178,6 +179,10 @@ Status serve(const ServeSettings& settings) {
   const std::string name = settings.served_model_name.empty() ? found.name : settings.served_model_name;
   ASSIGN_OR_RETURN(const CacheKeys keys, cache_keys(settings));
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server, open_server(settings, name, keys));
+  std::vector<ChatPrompt> warm_prompts;
+  if (!settings.warm_prompts.empty()) {
+    ASSIGN_OR_RETURN(warm_prompts, read_warm_prompts(settings.warm_prompts));
+  }
   ThreadPool pool(num_threads_of(settings));
   ASSIGN_OR_RETURN(const OpenedModel model, load(settings, found, pool));
   // Once more, of what is there now that the weights are in.
@@ -195,10 +200,15 @@ Status serve(const ServeSettings& settings) {
   ASSIGN_OR_RETURN(const EngineOptions engine_settings, engine_options(settings, capacity, model.config));
   Engine engine(engine_settings, *executor, pool, &model.text.tokenizer.table(), Clock::real());
   const ModelText& text = model.text;
-  server->begin(engine, ServedModel{&text.tokenizer, text.chat_template ? &*text.chat_template : nullptr,
-                                    model.config.vocab_size, capacity.max_model_len,
-                                    generation_defaults(settings, model.config.suggested),
-                                    kv_block_bytes(model.config, options.block_tokens, options.activations)});
+  const ServedModel served{&text.tokenizer, text.chat_template ? &*text.chat_template : nullptr,
+                           model.config.vocab_size, capacity.max_model_len,
+                           generation_defaults(settings, model.config.suggested),
+                           kv_block_bytes(model.config, options.block_tokens, options.activations)};
+  if (!warm_prompts.empty()) {
+    RETURN_IF_ERROR(warm(warm_prompts, settings.warm_prompts, served, keys, engine,
+                         terminal_progress("warming", ProgressUnit::kTokens)));
+  }
+  server->begin(engine, served);
   say_facts(settings, name, model, capacity, *server);
   server->serve();
   return ok_status();

@@ -137,7 +137,12 @@ const ServeOption kOptions[] = {
      "computed once. A user can then find out by the time an answer takes what others have asked. Without it each key "
      "has its own; cache_salt in a request keeps it apart in both cases",
      false, set_flag<&ServeSettings::share_cache, true>},
-    {"--warm-prompts", "FILE", "", "", false, not_yet},
+    {"--warm-prompts", "FILE", kCache,
+     "Computes beginnings of chats before the server is ready: a JSON array, each entry an array of messages as chats "
+     "have it, [[{\"role\":\"system\",\"content\":\"...\"}], ...]. A chat that begins with those messages finds them "
+     "cached. With several API keys they are computed and stored for each, unless --share-cache; a request with "
+     "cache_salt does not find them",
+     false, [](std::string_view v, ServeSettings& s) { return read_text(v, s.warm_prompts); }},
     {"--cache-dir", "DIR", "", "", false, not_yet},
     {"--cache-disk-mb", "N", "", "", false, not_yet},
 
@@ -259,6 +264,9 @@ void check_together(std::span<const GivenOption> given, ServeSettings& settings,
   }
   if (settings.cache_memory_mb && settings.cache_memory_percent) {
     mistakes.push_back("--cache-memory-mb, --cache-memory-percent: give one of the two");
+  }
+  if (!settings.warm_prompts.empty() && !settings.prefix_cache) {
+    mistakes.push_back("--warm-prompts, --no-prefix-cache: give one of the two");
   }
   warn_of_idle_options(has("--prefix-cache-size"), settings);
   if (settings.no_auth && !settings.api_keys.empty()) mistakes.push_back("--api-key, --no-auth: give one of the two");

@@ -33,6 +33,7 @@ struct ServeSettings {
   std::optional<double> cache_memory_percent;
   std::optional<uint32_t> max_model_len;
   bool prefix_cache = true;
+  std::string warm_prompts;                  // a file; "": none
   bool memory_aware_cache = true;            // false: the number of remembered prompts is bounded too
   uint32_t prefix_cache_size = 100;          // that bound
   bool share_cache = false;                  // between API keys

@@ -87,6 +87,7 @@ TEST(ServeSettings, every_option_changes_its_field) {
   EXPECT_EQ(s.threads, 3u);
   EXPECT_EQ(s.isa, Isa::kReference);
   EXPECT_EQ(s.log_level, LogLevel::kDebug);
+  EXPECT_EQ(read({{"--warm-prompts", "w.json"}}).settings.warm_prompts, "w.json");
   EXPECT_TRUE(read({{"--share-cache", ""}}).settings.share_cache);
   EXPECT_EQ(read({{"--cache-memory-percent", "0.5"}}).settings.cache_memory_percent, 0.5);
   EXPECT_TRUE(read({{"--no-auth", ""}}).settings.no_auth);
@@ -126,6 +127,7 @@ TEST(ServeSettings, numbers_are_read_to_their_last_character_and_checked) {
       {"--shutdown-timeout", {"-1", "86401", "1m"}},
       {"--served-model-name", {""}},
       {"--chat-template", {""}},
+      {"--warm-prompts", {""}},
       {"--generation-config", {"None", "", "vllm"}},
   };
   for (const auto& [name, values] : wrong) {
@@ -143,8 +145,7 @@ TEST(ServeSettings, an_option_given_twice_is_a_mistake) {
 }
 
 TEST(ServeSettings, options_of_the_cache_to_come_are_refused_with_not_yet) {
-  for (const char* name : {"--warm-prompts",
-                           "--cache-dir", "--cache-disk-mb"}) {
+  for (const char* name : {"--cache-dir", "--cache-disk-mb"}) {
     const Outcome outcome = read({{name, "1"}});
     ASSERT_EQ(outcome.mistakes.size(), 1u);
     EXPECT_EQ(outcome.mistakes[0], std::string(name) + ": not yet; a later version will have it");
@@ -192,6 +193,7 @@ TEST(ServeSettings, options_that_contradict_each_other_are_refused) {
   EXPECT_EQ(read({{"--max-num-seqs", "8"}}).mistakes.size(), 1u);
   EXPECT_EQ(read({{"--cache-memory-mb", "8"}, {"--cache-memory-percent", "0.1"}}).mistakes.size(), 1u);
   EXPECT_EQ(read({{"--api-key", "k"}, {"--no-auth", ""}}).mistakes.size(), 1u);
+  EXPECT_EQ(read({{"--warm-prompts", "w.json"}, {"--no-prefix-cache", ""}}).mistakes.size(), 1u);
   EXPECT_EQ(read({{"--continuous-batching", ""}, {"--max-num-batched-tokens", "100"}}).mistakes.size(), 1u);
   EXPECT_EQ(read({{"--max-num-batched-tokens", "100"}}).mistakes, Mistakes{});  // simple mode: one sequence
 }
