@@ -16,6 +16,11 @@ std::string usage_object(const Usage& usage) {
       usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens, usage.cached_tokens);
 }
 
+// What ends an answer: its usage, and beside it what the cache had.
+std::string end_of(const Usage& usage) {
+  return R"(,"usage":)" + usage_object(usage) + (usage.cache.empty() ? "" : R"(,"cache":)" + usage.cache) + "}";
+}
+
 // ,"name":[1,2,3]; nothing where there are none to write.
 void append_tokens(std::string& out, std::string_view name, const std::vector<TokenId>* tokens) {
   if (tokens != nullptr) fmt::format_to(std::back_inserter(out), R"(,"{}":[{}])", name, fmt::join(*tokens, ","));
@@ -50,8 +55,8 @@ std::string AnswerWriter::whole(std::span<const AnswerChoice> choices, const Usa
     append_extras(out, choices[index].extras);
     fmt::format_to(std::back_inserter(out), R"(,"finish_reason":"{}"}})", choices[index].finish_reason);
   }
-  out += R"(],"usage":)" + usage_object(usage) + "}";
-  return out;
+  out += ']';
+  return out + end_of(usage);
 }
 
 void AnswerWriter::append_extras(std::string& out, const AnswerExtras& extras) const {
@@ -92,7 +97,7 @@ std::string AnswerWriter::finish(uint32_t index, std::string_view finish_reason,
 }
 
 std::string AnswerWriter::usage(const Usage& usage) const {
-  return chunk_head_ + R"(,"choices":[],"usage":)" + usage_object(usage) + "}";
+  return chunk_head_ + R"(,"choices":[])" + end_of(usage);
 }
 
 std::string write_model(std::string_view id, int64_t created, uint32_t max_model_len) {

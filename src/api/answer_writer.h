@@ -17,6 +17,7 @@ struct Usage {
   uint64_t prompt_tokens = 0;      // each prompt once
   uint64_t completion_tokens = 0;  // over all choices
   uint64_t cached_tokens = 0;      // of the prompts
+  std::string cache = {};          // JSON, written beside the usage when all has ended; empty: not
 };
 
 // What a request may want beside the text.

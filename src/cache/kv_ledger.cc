@@ -24,7 +24,9 @@ KvLedger::KvLedger(const KvLedgerOptions& options)
     : options_(options),
       pool_(options.num_blocks, max_again(options)),
       index_(options.num_blocks, options.block_tokens, options.hash_seed),
-      idle_leaves_(options.num_blocks, 1) {
+      idle_leaves_(options.num_blocks, 1),
+      fingerprints_(options.num_blocks),
+      forgotten_(options.num_blocks, options.hash_seed) {
   changes_.reserve(size_t{options.num_blocks} * kMostChangesPerBlock);
 }
 
@@ -58,6 +60,25 @@ Match KvLedger::match(std::span<const TokenId> tokens, const SequenceKeys& keys,
     match.is_hit = alike->num_common == rest.tokens.size() || alike->num_common == index_.num_tokens(alike->block);
   }
   return match;
+}
+
+// What was forgotten comes first: had it been kept, the match would have gone on.
+Reuse KvLedger::explain(std::span<const TokenId> tokens, const SequenceKeys& keys,
+                        const std::optional<ExtraKey>& wider, const Match& match, const BlockTable& table) const {
+  if (!options_.prefix_cache) return {ReuseEnd::kOff};
+  const uint32_t num_reused = match.num_tokens + match.num_common;
+  if (num_reused + 1 >= tokens.size()) return {ReuseEnd::kAll};
+  const PrefixKey rest = key_of_block(tokens.first(tokens.size() - 1), keys, table, table.size());
+  if (const auto was = forgotten_.find(fingerprint(rest.parent), rest.extra, rest.tokens, match.num_common, now_ns_)) {
+    return *was;
+  }
+  if (num_reused == 0 && wider) {
+    const auto alike = index_.find_alike({kRoot, rest.tokens, *wider});
+    if (alike && alike->num_common >= (rest.tokens.size() + 1) / 2) return {ReuseEnd::kOtherKey};
+  }
+  if (match.source) return {match.num_common < index_.num_tokens(*match.source) ? ReuseEnd::kDiffers : ReuseEnd::kEnds};
+  if (num_reused == 0) return {ReuseEnd::kNew};
+  return {index_.num_children(rest.parent) > 0 ? ReuseEnd::kDiffers : ReuseEnd::kEnds};
 }
 
 // A few common tokens are no hit of the source: else the first words of a chat template, which every prompt has, would
@@ -143,6 +164,7 @@ void KvLedger::insert(const PrefixKey& key, BlockId block) {
   const bool goes_on = key.parent != kRoot && index_.num_children(key.parent) == 0;
   if (goes_on && pool_.ring(key.parent) == BlockPool::Ring::kAgain) pool_.hit(block);
   index_.insert(key, block);
+  fingerprints_[block] = forgotten_.fingerprint(fingerprint(key.parent), key.extra, key.tokens);
   changes_.push_back({CacheChange::Kind::kStored, block, key.parent});
 }
 
@@ -164,27 +186,38 @@ void KvLedger::forget_free(BlockId block) {
   pool_.make_blank(block);
 }
 
+void KvLedger::note_forgotten(BlockId block, ReuseEnd end) {
+  forgotten_.add(fingerprint(index_.parent(block)), index_.extra(block), index_.tokens(block), end, now_ns_);
+}
+
+// Of a block that is needed for something else, or one entry too many.
+void KvLedger::evict(BlockId block) {
+  note_forgotten(block, ReuseEnd::kEvicted);
+  forget(block);
+  ++num_evictions_;
+}
+
 // O(1) for each block that was remembered: where the parent of a forgotten leaf is free and has no other child, it is a
 // leaf now, and the first in line; so a prompt goes up to where another one goes on or somebody holds it.
 void KvLedger::forget_beyond_limit() {
   while (options_.max_entries && index_.num_leaves() > *options_.max_entries) {
     const auto leaf = idle_leaves_.first(0);
     if (!leaf) return;
-    forget_free(*leaf);
-    ++num_evictions_;
+    evict(*leaf);
+    pool_.make_blank(*leaf);
   }
 }
 
 void KvLedger::forget_all() {
-  while (const auto leaf = idle_leaves_.first(0)) forget_free(*leaf);
+  while (const auto leaf = idle_leaves_.first(0)) {
+    note_forgotten(*leaf, ReuseEnd::kCleared);
+    forget_free(*leaf);
+  }
 }
 
 BlockId KvLedger::take_block() {
   const BlockId block = pool_.take();
-  if (index_.contains(block)) {
-    forget(block);
-    ++num_evictions_;
-  }
+  if (index_.contains(block)) evict(block);
   return block;
 }
 
@@ -209,7 +242,7 @@ std::vector<BlockId> KvLedger::blank_blocks() const {
 
 uint64_t KvLedger::bytes_per_block(uint32_t block_tokens) {
   return BlockPool::kBytesPerBlock + PrefixIndex::bytes_per_block(block_tokens) + BlockRings::kBytesPerBlock +
-         kMostChangesPerBlock * sizeof(CacheChange);
+         ForgottenBlocks::kBytesPerBlock + sizeof(uint64_t) + kMostChangesPerBlock * sizeof(CacheChange);
 }
 
 }  // namespace slipstream

@@ -36,7 +36,9 @@
 #include "base/ids.h"
 #include "cache/block_pool.h"
 #include "cache/block_rings.h"
+#include "cache/forgotten_blocks.h"
 #include "cache/prefix_index.h"
+#include "cache/reuse.h"
 
 namespace slipstream {
 
@@ -86,6 +88,13 @@ class KvLedger {
   // the tokens after them can be copied from. Never all of `tokens`: at least one remains to be computed, because
   // somebody wants its logits.
   Match match(std::span<const TokenId> tokens, const SequenceKeys& keys, BlockTable& table);
+
+  // Why that match ended where it did; right after it. wider: another key under which the same would be of use to know
+  // of, if there is one. Must not be anybody's whose cached prompts the asker may not know of.
+  Reuse explain(std::span<const TokenId> tokens, const SequenceKeys& keys, const std::optional<ExtraKey>& wider,
+                const Match& match, const BlockTable& table) const;
+  // The time at which what is forgotten from now on is forgotten, and from which explain() counts back.
+  void set_time(uint64_t now_ns) { now_ns_ = now_ns; }
 
   // Right after the match() that filled the table, which found a source; a block must be free. Appends a fresh block to
   // the table. Before anything of the step is computed, and before later copies, the first num_common slots of
@@ -139,6 +148,9 @@ class KvLedger {
   void insert(const PrefixKey& key, BlockId block);
   void forget(BlockId block);
   void forget_free(BlockId block);
+  void note_forgotten(BlockId block, ReuseEnd end);
+  void evict(BlockId block);
+  uint64_t fingerprint(BlockId parent) const { return parent == kRoot ? forgotten_.root() : fingerprints_[parent]; }
   void forget_beyond_limit();
   void remember_tail(const PrefixKey& key, BlockId block);
   void refresh_leaf(BlockId block);
@@ -149,6 +161,9 @@ class KvLedger {
   BlockPool pool_;
   PrefixIndex index_;
   BlockRings idle_leaves_;  // one ring: leaves that nobody holds, the one unused for longest first
+  std::vector<uint64_t> fingerprints_;  // [num_blocks], of those that are remembered
+  ForgottenBlocks forgotten_;
+  uint64_t now_ns_ = 0;
   uint64_t num_evictions_ = 0;
   std::vector<CacheChange> changes_;
 };

@@ -348,5 +348,80 @@ TEST(KvLedgerReuse, its_invariants_hold_whatever_happens) {
   }
 }
 
+// ---- why not more ----
+
+Reuse explained(KvLedger& ledger, const std::vector<TokenId>& all, const SequenceKeys& keys = {},
+                std::optional<ExtraKey> wider = {}) {
+  BlockTable table;
+  const Match match = ledger.match(all, keys, table);
+  const Reuse reuse = ledger.explain(all, keys, wider, match, table);
+  ledger.release(table);
+  return reuse;
+}
+
+TEST(KvLedgerReuse, tells_why_no_more_was_found) {
+  KvLedger ledger(options(12));
+  remember(ledger, tokens(1, 10));
+  EXPECT_EQ(explained(ledger, tokens(1, 10)).end, ReuseEnd::kAll);
+  EXPECT_EQ(explained(ledger, tokens(1, 5)).end, ReuseEnd::kAll);
+  EXPECT_EQ(explained(ledger, tokens(50, 10)).end, ReuseEnd::kNew);
+  EXPECT_EQ(explained(ledger, joined(tokens(1, 6), {90, 91})).end, ReuseEnd::kDiffers);      // inside a block
+  EXPECT_EQ(explained(ledger, joined(tokens(1, 4), {90, 91})).end, ReuseEnd::kDiffers);      // at its beginning
+  EXPECT_EQ(explained(ledger, tokens(1, 14)).end, ReuseEnd::kEnds);                          // behind the tail
+  remember(ledger, tokens(30, 8));
+  EXPECT_EQ(explained(ledger, tokens(30, 14)).end, ReuseEnd::kEnds);                         // behind a whole block
+  EXPECT_EQ(explained(ledger, {1}).end, ReuseEnd::kAll);                                     // nothing could be reused
+  KvLedger forgetful({.num_blocks = 4, .block_tokens = kBlockTokens, .prefix_cache = false});
+  EXPECT_EQ(explained(forgetful, tokens(1, 10)).end, ReuseEnd::kOff);
+}
+
+TEST(KvLedgerReuse, tells_what_was_evicted_and_when) {
+  KvLedger ledger(options(4));
+  remember(ledger, tokens(1, 10));
+  ledger.set_time(1'000);
+  remember(ledger, tokens(50, 16));  // takes all four
+  ledger.set_time(5'000);
+  const Reuse evicted = explained(ledger, tokens(1, 10));
+  EXPECT_EQ(evicted.end, ReuseEnd::kEvicted);
+  EXPECT_EQ(evicted.ago_ns, 4'000u);
+  EXPECT_EQ(explained(ledger, tokens(1, 3)).end, ReuseEnd::kEvicted);  // a shorter one that began so
+  EXPECT_EQ(explained(ledger, tokens(90, 10)).end, ReuseEnd::kNew);
+  remember(ledger, tokens(1, 10));
+  EXPECT_EQ(explained(ledger, tokens(1, 10)).end, ReuseEnd::kAll);  // it is back
+}
+
+TEST(KvLedgerReuse, tells_where_a_prompt_lost_only_its_end) {
+  KvLedger ledger(options(4));
+  remember(ledger, tokens(1, 12));
+  remember(ledger, tokens(50, 7));  // one blank, and the leaf of the first
+  const Reuse reuse = explained(ledger, tokens(1, 13));
+  EXPECT_EQ(reuse.end, ReuseEnd::kEvicted);
+  EXPECT_EQ(found(ledger, tokens(1, 13)), 8u);
+}
+
+TEST(KvLedgerReuse, tells_what_was_cleared_from_what_was_evicted) {
+  KvLedger ledger(options(4));
+  remember(ledger, tokens(1, 10));
+  ledger.set_time(7'000);
+  ledger.forget_all();
+  ledger.set_time(9'000);
+  const Reuse reuse = explained(ledger, tokens(1, 10));
+  EXPECT_EQ(reuse.end, ReuseEnd::kCleared);
+  EXPECT_EQ(reuse.ago_ns, 2'000u);
+}
+
+TEST(KvLedgerReuse, tells_nothing_of_other_keys_but_of_the_wider_one) {
+  KvLedger ledger(options(4));
+  const SequenceKeys wide{{1, 0}, {}}, narrow{{2, 0}, {}}, stranger{{3, 0}, {}};
+  remember(ledger, tokens(1, 10), wide);
+  EXPECT_EQ(explained(ledger, tokens(1, 10), narrow, wide.base).end, ReuseEnd::kOtherKey);
+  EXPECT_EQ(explained(ledger, tokens(1, 10), narrow).end, ReuseEnd::kNew);
+  EXPECT_EQ(explained(ledger, tokens(1, 10), stranger, narrow.base).end, ReuseEnd::kNew);
+  EXPECT_EQ(explained(ledger, tokens(60, 10), narrow, wide.base).end, ReuseEnd::kNew);
+  ledger.forget_all();
+  EXPECT_EQ(explained(ledger, tokens(1, 10), stranger).end, ReuseEnd::kNew);  // nor of what is forgotten
+  EXPECT_EQ(explained(ledger, tokens(1, 10), wide).end, ReuseEnd::kCleared);
+}
+
 }  // namespace
 }  // namespace slipstream

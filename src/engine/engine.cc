@@ -157,6 +157,7 @@ Engine::State::State(const EngineOptions& its_options, Executor& its_executor, T
 }
 
 bool Engine::State::step() {
+  ledger.set_time(clock.now_ns());
   take_mail();  // submits, cancels, control: the only way in
   const uint64_t begin_ns = clock.now_ns();
   const uint32_t answers = num_answers();
@@ -277,6 +278,7 @@ void Engine::State::send_news(Sequence& sequence, std::optional<FinishReason> fi
                        .prompt_logprobs = &sequence.prompt_logprobs,
                        .num_tokens = output.num_tokens_since_take(),
                        .cached_tokens = *sequence.num_cached,
+                       .reuse = sequence.reuse,
                        .finish = finish};
   wakes.add(sequence.stream->queue, add_event(*sequence.stream, part));
   output.take();
@@ -368,6 +370,7 @@ Result<TextStream> Engine::submit(Request request, ResumeQueue* reader) {
   sequence.num_prompt_tokens = num_prompt_tokens;
   sequence.client = request.client;
   sequence.extra = request.cache_key;
+  sequence.wider_extra = request.wider_cache_key;
   sequence.num_expected_tokens = std::min(sequence.output.max_tokens(), kExpectedAnswerTokens);
   sequence.arrived_ns = request.arrived_ns != 0 ? request.arrived_ns : state.clock.now_ns();
   sequence.num_waiting_tokens = num_waiting_tokens;

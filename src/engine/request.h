@@ -27,6 +27,7 @@ struct Request {
   uint32_t choice = 0;                 // index among the prompt's n
   uint32_t client = 0;                 // whose it is, < EngineOptions::num_clients: clients wait in lines of their own
   ExtraKey cache_key = {};             // only requests with the same one share what is in the cache
+  std::optional<ExtraKey> wider_cache_key = {};  // under which a reason may look (KvLedger::explain); nothing is shared
   uint64_t arrived_ns = 0;             // Clock time at which it was asked for; 0: now. Latencies count from it
 };
 

@@ -110,6 +110,7 @@ Scheduler::Turn Scheduler::give_turn(uint32_t max_rows) {
 
 // It computes at least one token in this step, so the copy is made before anybody can send it back.
 void Scheduler::admit(Sequence& sequence, const Match& match) {
+  if (!sequence.num_cached) sequence.reuse = reuse_of(sequence, match);
   if (match.source) {
     ledger_.take_for_copy(match, sequence.table);
     const BlockCopy copy{*match.source, sequence.table.back(), match.num_common};
@@ -123,6 +124,11 @@ void Scheduler::admit(Sequence& sequence, const Match& match) {
   cache_.tokens_reused += sequence.num_computed;
   const bool is_whole = sequence.num_computed + 1 == sequence.num_tokens();
   ++(sequence.num_computed == 0 ? cache_.misses : is_whole ? cache_.hits : cache_.prefix_hits);
+}
+
+Reuse Scheduler::reuse_of(const Sequence& sequence, const Match& match) const {
+  if (sequence.scored_until > 0) return {ReuseEnd::kScored};
+  return ledger_.explain(sequence.tokens, sequence.keys(), sequence.wider_extra, match, sequence.table);
 }
 
 // Does somebody who runs compute the whole block that follows what was found for this sequence, and would it find more

@@ -88,6 +88,7 @@ class Scheduler {
   enum class Turn : uint8_t { kAdmitted, kPassedOver, kNone };
   Turn give_turn(uint32_t max_rows);
   void admit(Sequence& sequence, const Match& match);
+  Reuse reuse_of(const Sequence& sequence, const Match& match) const;
   bool is_worth_waiting(const Sequence& sequence, const Match& match) const;
   uint32_t rows_that_fit(const Sequence& sequence) const;
   void preempt_newest();

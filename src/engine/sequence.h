@@ -16,6 +16,7 @@
 
 #include "base/ids.h"
 #include "cache/kv_ledger.h"
+#include "cache/reuse.h"
 #include "engine/output.h"
 #include "engine/stream_state.h"
 #include "sample/sampling_params.h"
@@ -39,6 +40,7 @@ struct Sequence {
   uint32_t num_expected_tokens = 0;     // of its answer: what it costs in the queue, beside its tokens
   uint64_t arrived_ns = 0;              // Clock time at which it was asked for
   ExtraKey extra = {};                  // what else its blocks depend on
+  std::optional<ExtraKey> wider_extra = {};  // Request::wider_cache_key
   uint32_t scored_until = 0;            // of the prompt: rows before it give logprobs of the token that follows
   std::shared_ptr<StreamState> stream;
 
@@ -51,6 +53,7 @@ struct Sequence {
   uint32_t num_scored = 0;              // rows that have given theirs; at most scored_until
   TokenCounts counts;                   // of `tokens`; without room where no penalty asks
   std::optional<uint32_t> num_cached;   // prompt tokens found in the cache when it was first admitted; null before
+  Reuse reuse = {};                     // why not more; set with num_cached
   SequenceList::iterator place;         // itself, in the list it is in
 
   // Engine thread; changed by judging and publishing.

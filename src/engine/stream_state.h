@@ -11,6 +11,7 @@
 
 #include "base/mailbox.h"
 #include "base/resume_queue.h"
+#include "cache/reuse.h"
 #include "engine/text_stream.h"
 
 namespace slipstream {
@@ -51,6 +52,7 @@ struct EventPart {
   std::vector<TokenLogprob>* prompt_logprobs = nullptr;  // taken over, not copied
   uint32_t num_tokens = 0;
   uint32_t cached_tokens = 0;
+  Reuse reuse;
   std::optional<FinishReason> finish;
 };
 std::coroutine_handle<> add_event(StreamState& state, const EventPart& part);

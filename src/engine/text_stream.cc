@@ -27,6 +27,7 @@ std::coroutine_handle<> add_event(StreamState& state, const EventPart& part) {
   }
   gathered.num_tokens += part.num_tokens;
   gathered.cached_tokens = part.cached_tokens;
+  gathered.reuse = part.reuse;
   gathered.finish = part.finish;
   state.has_event = true;
   return std::exchange(state.reader, nullptr);

@@ -14,6 +14,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "cache/reuse.h"
 #include "sample/logprobs.h"
 
 namespace slipstream {
@@ -34,6 +35,7 @@ struct TextEvent {
   std::optional<FinishReason> finish = {};  // set in the last event
   std::optional<Error> error = {};     // with kError
   uint32_t cached_tokens = 0;          // of the prompt, taken from the cache; known from the first event on
+  Reuse reuse = {};                    // why not more
 };
 
 struct StreamState;  // shared with the engine thread; each field says how

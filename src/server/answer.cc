@@ -85,6 +85,7 @@ Request Answer::make_request(uint32_t prompt, uint32_t choice, const SamplingPar
   request.choice = choice;
   request.client = asked_.client;
   request.cache_key = asked_.cache_key;
+  request.wider_cache_key = asked_.wider_cache_key;
   request.arrived_ns = asked_.arrived_ns;
   return request;
 }
@@ -92,7 +93,9 @@ Request Answer::make_request(uint32_t prompt, uint32_t choice, const SamplingPar
 void Answer::count(const TextEvent& event, uint32_t index) {
   usage_.completion_tokens += event.num_tokens;
   // A prompt counts once, so does what the cache had of it: as its first choice found it.
-  if (event.finish && index % asked_.generation.num_choices == 0) usage_.cached_tokens += event.cached_tokens;
+  if (!event.finish || index % asked_.generation.num_choices != 0) return;
+  usage_.cached_tokens += event.cached_tokens;
+  cache_report_.add(event);
 }
 
 void Answer::interrupt_all() {
@@ -124,6 +127,7 @@ Task<void> Answer::respond_whole(HttpExchange& exchange, const AnswerWriter& wri
     choices[index].extras.prompt_token_ids = reports_[index].prompt_token_ids();
   }
   HttpResponse response;
+  usage_.cache = cache_report_.json();
   response.body = writer.whole(choices, usage_);
   co_await exchange.respond(std::move(response));
 }
@@ -143,6 +147,7 @@ Task<void> Answer::respond_events(HttpExchange& exchange, AnswerWriter writer) {
   co_await exchange.flush();
   co_await WhenAll(std::move(pumps));
   if (exchange.client_gone()) co_return;
+  usage_.cache = cache_report_.json();
   if (asked_.generation.include_usage && !failed_) exchange.put_event(writer.usage(usage_));
   exchange.put_event("[DONE]");
   co_await exchange.end_events();

@@ -15,6 +15,7 @@
 #include "engine/text_stream.h"
 #include "http/http_exchange.h"
 #include "server/asked.h"
+#include "server/cache_report.h"
 #include "server/choice_report.h"
 
 namespace slipstream {
@@ -56,6 +57,7 @@ class Answer {
   std::vector<TextStream> streams_;  // [prompts * num_choices]: choice c of prompt p is p * num_choices + c
   std::vector<ChoiceReport> reports_;  // the same
   Usage usage_;
+  CacheReport cache_report_;
   bool failed_ = false;              // one choice had an error: the request ends
 };
 

@@ -22,6 +22,7 @@ struct Asked {
   std::vector<std::string> echoes;            // [prompts] with generation.echo: what the answers begin with; else none
   uint32_t client = 0;                        // Request::client
   ExtraKey cache_key;                         // Request::cache_key
+  std::optional<ExtraKey> wider_cache_key;    // Request::wider_cache_key
   uint64_t arrived_ns = 0;                    // Clock time at which the request was there
 
   std::string_view prompt_param() const { return kind == AnswerKind::kChat ? "messages" : "prompt"; }

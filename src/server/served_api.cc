@@ -137,6 +137,7 @@ Task<void> ServedApi::generate(HttpExchange& exchange, Caller caller, Result<Ask
   } else {
     asked->client = caller.client;
     asked->cache_key = cache_keys_.of(caller.client, asked->generation.cache_salt);
+    if (asked->generation.cache_salt) asked->wider_cache_key = cache_keys_.of(caller.client, std::nullopt);
     asked->arrived_ns = caller.arrived_ns;
     const AnswerWriter writer(asked->kind, draws_.next_id(), unix_time_s(), served_model_name_);
     const bool stream = asked->generation.stream;

@@ -1,0 +1,54 @@
+#include "server/cache_report.h"
+
+#include <fmt/format.h>
+
+#include "api/json_text.h"
+
+namespace slipstream {
+namespace {
+
+std::string time_text(uint64_t ns) {
+  const double seconds = static_cast<double>(ns) * 1e-9;
+  return seconds < 100 ? fmt::format("{:.1f} s", seconds) : fmt::format("{:.0f} min", seconds / 60);
+}
+
+// Tokens of a prompt are counted from 0, so the first that was not reused has the number of those that were.
+std::string reason_text(const Reuse& reuse, uint32_t token) {
+  switch (reuse.end) {
+    case ReuseEnd::kAll:
+      return "all but the last token, which is always computed";
+    case ReuseEnd::kNew:
+      return "never seen: nothing in the cache begins like it";
+    case ReuseEnd::kEnds:
+      return fmt::format("what is cached ends before token {}", token);
+    case ReuseEnd::kDiffers:
+      return fmt::format("differs at token {} from what is cached", token);
+    case ReuseEnd::kEvicted:
+      return fmt::format("evicted {} ago, from token {} on", time_text(reuse.ago_ns), token);
+    case ReuseEnd::kCleared:
+      return fmt::format("cleared {} ago, from token {} on", time_text(reuse.ago_ns), token);
+    case ReuseEnd::kOtherKey:
+      return "other key: it is cached without this cache_salt";
+    case ReuseEnd::kScored:
+      return "not looked for: the logprobs of the prompt are wanted";
+    case ReuseEnd::kOff:
+      return "the prefix cache is off";
+  }
+  return {};
+}
+
+}  // namespace
+
+void CacheReport::add(const TextEvent& event) {
+  num_reused_ += event.cached_tokens;
+  const bool is_whole = event.reuse.end == ReuseEnd::kAll;
+  if (is_whole_ && (reason_.empty() || !is_whole)) reason_ = reason_text(event.reuse, event.cached_tokens);
+  is_whole_ = is_whole_ && is_whole;
+}
+
+std::string CacheReport::json() const {
+  const char* const status = num_reused_ == 0 ? "MISS" : is_whole_ ? "HIT" : "PREFIX_HIT";
+  return fmt::format(R"({{"status":"{}","reused_tokens":{},"reason":{}}})", status, num_reused_, json_string(reason_));
+}
+
+}  // namespace slipstream
