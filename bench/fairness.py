@@ -8,14 +8,12 @@ The crowd's requests stand in the queue before the one that is timed comes. Prin
 its end, and how many of the crowd were answered meanwhile.
 """
 
-import argparse
 import asyncio
 import json
 import re
-import signal
-import subprocess
-import sys
 import time
+
+import keyed_server
 
 
 async def ask(port, key, prompt, max_tokens):
@@ -72,31 +70,15 @@ async def measure(port, crowd, crowd_key, max_tokens):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("model")
-    parser.add_argument("--crowd", type=int, default=1000)
-    parser.add_argument("--max-tokens", type=int, default=32)
-    own, options = sys.argv[1:], []
-    if "--" in own:
-        own, options = own[: own.index("--")], own[own.index("--") + 1 :]
-    given = parser.parse_args(own)
+    given = keyed_server.command_line(__doc__, crowd=1000, max_tokens=32)
     for name, crowd, key in [
         ("alone", 0, "crowd"),
         (f"beside {given.crowd} of another key", given.crowd, "crowd"),
         (f"beside {given.crowd} of the same key", given.crowd, "lone"),
     ]:
-        command = [given.program, "serve", given.model, "--port", "0", "--api-key", "crowd", "--api-key", "lone"]
-        command += ["--log-level", "error", *options]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        try:
-            port = int(re.search(r"http://127\.0\.0\.1:(\d+)", server.stdout.readline()).group(1))
+        with keyed_server.serving(given, "crowd", "lone") as port:
             print(name, flush=True)
             asyncio.run(measure(port, crowd, key, given.max_tokens))
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.send_signal(signal.SIGTERM)  # twice: nobody reads what is still running
-            server.wait(60)
 
 
 if __name__ == "__main__":

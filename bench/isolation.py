@@ -10,16 +10,15 @@ than 5 %, when a token came from the other key's cache, or when the control fail
 take less than half the time, or nothing would have been seen here.
 """
 
-import argparse
 import http.client
 import json
 import random
 import re
-import signal
 import statistics
-import subprocess
 import sys
 import time
+
+import keyed_server
 
 MOST_OFF = 0.05
 OWN, OTHERS, NOBODYS = "asked before by the same key", "asked before by another key", "asked before by nobody"
@@ -82,25 +81,10 @@ def judge(found):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("model")
-    parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--tokens", type=int, default=192)
-    own, options = sys.argv[1:], []
-    if "--" in own:
-        own, options = own[: own.index("--")], own[own.index("--") + 1 :]
-    given = parser.parse_args(own)
-    command = [given.program, "serve", given.model, "--port", "0", "--api-key", "alice", "--api-key", "bob"]
-    command += ["--log-level", "error", *options]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        port = int(re.search(r"http://127\.0\.0\.1:(\d+)", server.stdout.readline()).group(1))
+    given = keyed_server.command_line(__doc__, trials=200, tokens=192)
+    with keyed_server.serving(given, "alice", "bob") as port:
         print(f"{given.trials} trials, prompts of {given.tokens} tokens, time to the first token (median):", flush=True)
         wrong = list(judge(measure(port, given.trials, given.tokens)))
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(60)
     for sentence in wrong:
         print(f"isolation.py: {sentence}", file=sys.stderr)
     return 1 if wrong else 0

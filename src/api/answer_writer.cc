@@ -17,8 +17,8 @@ std::string usage_object(const Usage& usage) {
 }
 
 // What ends an answer: its usage, and beside it what the cache had.
-std::string end_of(const Usage& usage) {
-  return R"(,"usage":)" + usage_object(usage) + (usage.cache.empty() ? "" : R"(,"cache":)" + usage.cache) + "}";
+std::string end_of(const Usage& usage, std::string_view cache) {
+  return fmt::format(R"(,"usage":{}{}{}}})", usage_object(usage), cache.empty() ? "" : R"(,"cache":)", cache);
 }
 
 // ,"name":[1,2,3]; nothing where there are none to write.
@@ -42,7 +42,8 @@ AnswerWriter::AnswerWriter(AnswerKind kind, std::string_view id, int64_t created
   chunk_head_ = head(prefix, id, chat ? "chat.completion.chunk" : "text_completion", created, model);
 }
 
-std::string AnswerWriter::whole(std::span<const AnswerChoice> choices, const Usage& usage) const {
+std::string AnswerWriter::whole(std::span<const AnswerChoice> choices, const Usage& usage,
+                                std::string_view cache) const {
   std::string out = whole_head_;
   if (kind_ == AnswerKind::kChat) append_tokens(out, "prompt_token_ids", choices[0].extras.prompt_token_ids);
   out += R"(,"choices":[)";
@@ -56,7 +57,7 @@ std::string AnswerWriter::whole(std::span<const AnswerChoice> choices, const Usa
     fmt::format_to(std::back_inserter(out), R"(,"finish_reason":"{}"}})", choices[index].finish_reason);
   }
   out += ']';
-  return out + end_of(usage);
+  return out + end_of(usage, cache);
 }
 
 void AnswerWriter::append_extras(std::string& out, const AnswerExtras& extras) const {
@@ -96,8 +97,8 @@ std::string AnswerWriter::finish(uint32_t index, std::string_view finish_reason,
   return chunk(index, kind_ == AnswerKind::kChat ? R"("delta":{})" : R"("text":"")", finish_reason, extras);
 }
 
-std::string AnswerWriter::usage(const Usage& usage) const {
-  return chunk_head_ + R"(,"choices":[])" + end_of(usage);
+std::string AnswerWriter::usage(const Usage& usage, std::string_view cache) const {
+  return chunk_head_ + R"(,"choices":[])" + end_of(usage, cache);
 }
 
 std::string write_model(std::string_view id, int64_t created, uint32_t max_model_len) {

@@ -17,7 +17,6 @@ struct Usage {
   uint64_t prompt_tokens = 0;      // each prompt once
   uint64_t completion_tokens = 0;  // over all choices
   uint64_t cached_tokens = 0;      // of the prompts
-  std::string cache = {};          // JSON, written beside the usage when all has ended; empty: not
 };
 
 // What a request may want beside the text.
@@ -42,13 +41,14 @@ class AnswerWriter {
   // Chunks of a stream then carry "usage": null, as OpenAI's do.
   void announce_usage() { announces_usage_ = true; }
 
-  std::string whole(std::span<const AnswerChoice> choices, const Usage& usage) const;
+  // cache: JSON that is written beside the usage; empty: nothing is.
+  std::string whole(std::span<const AnswerChoice> choices, const Usage& usage, std::string_view cache = {}) const;
 
   // Chunks. A chat's first one for each choice gives the role.
   std::string role(uint32_t index, const AnswerExtras& extras = {}) const;
   std::string text(uint32_t index, std::string_view text, const AnswerExtras& extras = {}) const;
   std::string finish(uint32_t index, std::string_view finish_reason, const AnswerExtras& extras = {}) const;
-  std::string usage(const Usage& usage) const;
+  std::string usage(const Usage& usage, std::string_view cache = {}) const;
 
   AnswerKind kind() const { return kind_; }
 

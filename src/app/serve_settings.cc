@@ -124,8 +124,7 @@ const ServeOption kOptions[] = {
      set_flag<&ServeSettings::prefix_cache, false>},
     {"--no-memory-aware-cache", "", kCache,
      "Remembered prompts are bounded by their number too (--prefix-cache-size), besides the memory of the KV pool",
-     false,
-     set_flag<&ServeSettings::memory_aware_cache, false>},
+     false, set_flag<&ServeSettings::memory_aware_cache, false>},
     {"--prefix-cache-size", "N", kCache,
      "With --no-memory-aware-cache: at most N prompts (100) are remembered. Prompts that begin alike count for their "
      "different ends; the one unused for longest is forgotten first, back to where others begin like it",

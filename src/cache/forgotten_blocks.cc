@@ -1,10 +1,9 @@
 #include "cache/forgotten_blocks.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <bit>
+
+#include "cache/content_hash.h"
 
 namespace slipstream {
 
@@ -14,9 +13,7 @@ ForgottenBlocks::ForgottenBlocks(uint32_t num_blocks, uint64_t seed)
 }
 
 uint64_t ForgottenBlocks::fingerprint(uint64_t parent, const ExtraKey& extra, std::span<const TokenId> tokens) const {
-  const uint64_t place[3] = {parent, extra.low, extra.high};
-  const uint64_t place_hash = XXH3_64bits_withSeed(place, sizeof place, seed_);
-  return XXH3_64bits_withSeed(tokens.data(), tokens.size_bytes(), place_hash);
+  return content_hash(parent, extra, tokens, seed_);
 }
 
 void ForgottenBlocks::add(uint64_t parent, const ExtraKey& extra, std::span<const TokenId> tokens, ReuseEnd end,

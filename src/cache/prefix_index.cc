@@ -1,13 +1,11 @@
 #include "cache/prefix_index.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <bit>
 #include <tuple>
 
 #include "base/check.h"
+#include "cache/content_hash.h"
 
 namespace slipstream {
 
@@ -163,9 +161,7 @@ uint64_t PrefixIndex::bytes_per_block(uint32_t block_tokens) {
 }
 
 uint32_t PrefixIndex::hash(const PrefixKey& key) const {
-  const uint64_t place[3] = {key.parent, key.extra.low, key.extra.high};
-  const uint64_t place_hash = XXH3_64bits_withSeed(place, sizeof place, seed_);
-  return static_cast<uint32_t>(XXH3_64bits_withSeed(key.tokens.data(), key.tokens.size_bytes(), place_hash) >> 32);
+  return static_cast<uint32_t>(content_hash(key.parent, key.extra, key.tokens, seed_) >> 32);
 }
 
 bool PrefixIndex::equals(BlockId block, const PrefixKey& key) const {

@@ -127,8 +127,7 @@ Task<void> Answer::respond_whole(HttpExchange& exchange, const AnswerWriter& wri
     choices[index].extras.prompt_token_ids = reports_[index].prompt_token_ids();
   }
   HttpResponse response;
-  usage_.cache = cache_report_.json();
-  response.body = writer.whole(choices, usage_);
+  response.body = writer.whole(choices, usage_, cache_report_.json());
   co_await exchange.respond(std::move(response));
 }
 
@@ -147,8 +146,7 @@ Task<void> Answer::respond_events(HttpExchange& exchange, AnswerWriter writer) {
   co_await exchange.flush();
   co_await WhenAll(std::move(pumps));
   if (exchange.client_gone()) co_return;
-  usage_.cache = cache_report_.json();
-  if (asked_.generation.include_usage && !failed_) exchange.put_event(writer.usage(usage_));
+  if (asked_.generation.include_usage && !failed_) exchange.put_event(writer.usage(usage_, cache_report_.json()));
   exchange.put_event("[DONE]");
   co_await exchange.end_events();
 }

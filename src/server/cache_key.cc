@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/sha256.h"
 
 namespace slipstream {
 namespace {
@@ -11,17 +12,15 @@ namespace {
 // the end: no two texts either.
 enum class Kind : uint8_t { kEveryone = 1, kApiKey = 2, kNoSalt = 3, kSalt = 4 };
 
-using Digest = decltype(Sha256().finish());
-
 // HMAC (RFC 2104) of kind and text.
-Digest mac(std::span<const std::byte, 32> secret, Kind kind, std::string_view text) {
+CacheSecret mac(std::span<const std::byte, 32> secret, Kind kind, std::string_view text) {
   constexpr size_t kBlockBytes = 64;
   std::array<std::byte, kBlockBytes> inner{}, outer{};
   std::memcpy(inner.data(), secret.data(), secret.size());
   std::memcpy(outer.data(), secret.data(), secret.size());
   for (std::byte& byte : inner) byte ^= std::byte{0x36};
   for (std::byte& byte : outer) byte ^= std::byte{0x5c};
-  const Digest digest = Sha256().add(inner).add_value(kind).add(std::as_bytes(std::span(text))).finish();
+  const auto digest = Sha256().add(inner).add_value(kind).add(std::as_bytes(std::span(text))).finish();
   return Sha256().add(outer).add(digest).finish();
 }
 
@@ -34,8 +33,8 @@ CacheKeys::CacheKeys(const CacheSecret& secret, const std::vector<std::string>& 
 }
 
 ExtraKey CacheKeys::of(uint32_t client, const std::optional<std::string>& salt) const {
-  const Digest& secret = clients_.size() == 1 ? clients_.front() : clients_.at(client);
-  const Digest digest = mac(secret, salt ? Kind::kSalt : Kind::kNoSalt, salt.value_or(""));
+  const CacheSecret& secret = clients_.size() == 1 ? clients_.front() : clients_.at(client);
+  const CacheSecret digest = mac(secret, salt ? Kind::kSalt : Kind::kNoSalt, salt.value_or(""));
   ExtraKey key;
   static_assert(sizeof(key) <= sizeof(digest));
   std::memcpy(&key, digest.data(), sizeof(key));

@@ -15,7 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "base/sha256.h"
 #include "cache/sequence_keys.h"
 
 namespace slipstream {
@@ -34,9 +33,7 @@ class CacheKeys {
   std::span<const ExtraKey> unsalted() const { return unsalted_; }
 
  private:
-  using Digest = decltype(Sha256().finish());
-
-  std::vector<Digest> clients_;  // the secret of each, or one for all
+  std::vector<CacheSecret> clients_;  // of each its own, or one for all
   std::vector<ExtraKey> unsalted_;
 };
 

@@ -41,9 +41,9 @@ std::string reason_text(const Reuse& reuse, uint32_t token) {
 
 void CacheReport::add(const TextEvent& event) {
   num_reused_ += event.cached_tokens;
-  const bool is_whole = event.reuse.end == ReuseEnd::kAll;
-  if (is_whole_ && (reason_.empty() || !is_whole)) reason_ = reason_text(event.reuse, event.cached_tokens);
-  is_whole_ = is_whole_ && is_whole;
+  if (!is_whole_) return;
+  reason_ = reason_text(event.reuse, event.cached_tokens);
+  is_whole_ = event.reuse.end == ReuseEnd::kAll;
 }
 
 std::string CacheReport::json() const {
