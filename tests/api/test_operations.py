@@ -350,21 +350,33 @@ def ready_status(address):
         return None
 
 
+def tokens_in(seconds, address):
+    """So many tokens take about as long here and now: under a sanitizer a tenth of what the release does."""
+    body = {"model": "model", "prompt": [5, 6], "max_tokens": 16, "ignore_eos": True}
+    began = time.monotonic()
+    assert ask(address, "POST", "/v1/completions", body)[0] == 200
+    return max(16, min(1900, int(16 * seconds / (time.monotonic() - began))))
+
+
 def test_sigterm_finishes_the_streams_and_refuses_what_comes():
     real = served.smollm2() or pytest.skip("SKIPPED: needs a model that takes a while")
-    running = served.Served(real, "--continuous-batching", "--cache-memory-mb", "256", "--shutdown-timeout", "100")
+    shutdown_timeout_s = 100
+    options = ["--cache-memory-mb", "256", "--shutdown-timeout", str(shutdown_timeout_s)]
+    running = served.Served(real, "--continuous-batching", *options)
     try:
-        streams = [Streaming(running.address, 800) for _ in range(2)]
+        # They run long after the signal's few milliseconds, and end long before they would be cut off.
+        max_tokens = tokens_in(4, running.address)
+        streams = [Streaming(running.address, max_tokens) for _ in range(2)]
         assert all(stream.begun.wait(60) for stream in streams)
         running.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while ready_status(running.address) != 503:
             assert time.monotonic() < deadline
         chat = {"model": "model", "messages": QUESTION}
         status, headers, text = ask(running.address, "POST", "/v1/chat/completions", chat)
         assert (status, headers["Retry-After"]) == (503, "1")
         assert "shutting down" in json.loads(text)["error"]["message"]
-        assert running.wait() == 0
+        assert running.wait(shutdown_timeout_s + 60) == 0
         for stream in streams:
             stream.join()
             assert stream.events[-1] == "[DONE]"
@@ -379,13 +391,14 @@ def test_what_the_shutdown_timeout_cuts_off_is_told_so():
     try:
         stream = Streaming(running.address, 1900)
         assert stream.begun.wait(60)
+        came_before = len(stream.texts())
         began = time.monotonic()
         assert running.terminate() == 0
-        assert 0.9 < time.monotonic() - began < 20
+        assert time.monotonic() - began > 0.9
         stream.join()
         assert stream.events[-1] == "[DONE]"
         assert json.loads(stream.events[-2])["error"]["type"] == "service_unavailable"
-        assert len(stream.texts()) > 3  # what was written before came
+        assert len(stream.texts()) > came_before  # what was written until then came
     finally:
         running.kill()
 

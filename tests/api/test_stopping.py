@@ -9,7 +9,9 @@ import served
 
 
 def test_sigterm_finishes_a_stream_and_refuses_what_comes():
-    running = served.Served(served.TINY_MODEL, "--continuous-batching", *served.TINY_OPTIONS)
+    running = served.Served(
+        served.TINY_MODEL, "--continuous-batching", "--shutdown-timeout", "100", *served.TINY_OPTIONS
+    )
     try:
         with openai.OpenAI(base_url=running.address + "/v1", api_key="none", max_retries=0, timeout=60) as client:
             fields = {"model": "model", "temperature": 0, "max_tokens": 400, "extra_body": {"ignore_eos": True}}
