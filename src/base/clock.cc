@@ -13,4 +13,8 @@ int64_t unix_time_s() {
   return std::chrono::system_clock::now().time_since_epoch() / std::chrono::seconds(1);
 }
 
+int64_t unix_time_ns() {
+  return std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
+
 }  // namespace slipstream

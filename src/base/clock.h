@@ -23,5 +23,7 @@ class Clock {
 
 // Seconds since 1970 (OpenAI's `created`, the date in a chat template).
 int64_t unix_time_s();
+// Nanoseconds since then: for times of files. It may go back.
+int64_t unix_time_ns();
 
 }  // namespace slipstream

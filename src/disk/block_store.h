@@ -32,14 +32,20 @@ class BlockStore {
   // Probably there: what is asked for may still turn out wrong or gone. O(1).
   virtual bool contains(const ChainKey& key) const = 0;
 
+  // When a block was of use: at this moment, or a little before whatever was spoken of last. Those that were not of use
+  // for longest make room for others.
+  enum class Use : uint8_t { kNow, kBeforeLast };
+
   // Where to put the num_bytes of a block that is to be kept under chain_key(name); empty when there is no room at this
   // moment, and then the block is not kept. Ended by end_write().
-  virtual std::span<std::byte> begin_write(const BlockName& name, size_t num_bytes) = 0;
+  virtual std::span<std::byte> begin_write(const BlockName& name, size_t num_bytes, Use use) = 0;
   virtual void end_write() = 0;
+  // A block that is there is of use, though nobody asks for its bytes.
+  virtual void refresh(const ChainKey& key, Use use) = 0;
 
   // Asks for a block. False: no room for its bytes at this moment, or nothing of that name; then nothing was asked.
   // With name.tokens empty: for the end of a sequence, whatever its tokens are.
-  virtual bool ask(const BlockName& name) = 0;
+  virtual bool ask(const BlockName& name, Use use) = 0;
   // What was asked for comes in that order, each once.
   struct Found {
     std::span<const TokenId> tokens;   // of the block
@@ -50,8 +56,8 @@ class BlockStore {
 
   // Returns when something has come that was asked for, or after a while.
   virtual void wait() = 0;
-  // Returns when there is room to write, or after a while.
-  virtual void wait_to_write() = 0;
+  // Returns when there is room to write, or after a while: then false.
+  virtual bool wait_to_write() = 0;
 
   // Nothing that was put in before comes back.
   virtual void clear() = 0;

@@ -6,10 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <utility>
+
+#include "base/clock.h"
 
 namespace slipstream {
 namespace {
@@ -57,6 +60,12 @@ Result<size_t> read_all(int file, std::span<std::byte> into, const std::string& 
     done += static_cast<size_t>(count);
   }
   return done;
+}
+
+// For futimens(): the time of its last use is kept as the file's mtime; its atime stays.
+std::array<timespec, 2> file_times(int64_t used_ns) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  return {timespec{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, timespec{.tv_sec = used_ns / kSecond, .tv_nsec = used_ns % kSecond}};
 }
 
 Status check_owner(int folder, const std::string& path) {
@@ -112,7 +121,7 @@ Result<Secret> CacheFolder::secret(const Secret& fresh) {
     std::memcpy(secret.data(), found.data(), sizeof secret);
     return secret;
   }
-  RETURN_IF_ERROR(write(kSecretName, fresh));
+  RETURN_IF_ERROR(write(kSecretName, fresh, unix_time_ns()));
   return fresh;
 }
 
@@ -137,7 +146,7 @@ Result<std::vector<CacheFolder::File>> CacheFolder::list() {
   return files;
 }
 
-Status CacheFolder::write(const std::string& name, std::span<const std::byte> bytes) {
+Status CacheFolder::write(const std::string& name, std::span<const std::byte> bytes, int64_t used_ns) {
   const std::string what = fmt::format("{}/{}", path_, name);
   int fault = 0;
   {
@@ -145,6 +154,7 @@ Status CacheFolder::write(const std::string& name, std::span<const std::byte> by
         ::openat(folder_, kUnfinishedName, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (file.number < 0) return system_error(what, errno);
     fault = write_all(file.number, bytes);
+    if (fault == 0 && ::futimens(file.number, file_times(used_ns).data()) != 0) fault = errno;
   }
   if (fault == 0 && ::renameat(folder_, kUnfinishedName, folder_, name.c_str()) != 0) fault = errno;
   if (fault == 0) return ok_status();
@@ -164,8 +174,8 @@ Result<size_t> CacheFolder::read(const std::string& name, std::span<std::byte> i
   return read_all(file.number, into.first(static_cast<size_t>(status.st_size)), what);
 }
 
-void CacheFolder::touch(const std::string& name) const {
-  ::utimensat(folder_, name.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+void CacheFolder::touch(const std::string& name, int64_t used_ns) const {
+  ::utimensat(folder_, name.c_str(), file_times(used_ns).data(), AT_SYMLINK_NOFOLLOW);
 }
 
 void CacheFolder::remove(const std::string& name) const { ::unlinkat(folder_, name.c_str(), 0); }

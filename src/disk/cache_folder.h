@@ -32,17 +32,18 @@ class CacheFolder {
   struct File {
     std::string name;
     uint64_t num_bytes = 0;
-    int64_t used_ns = 0;  // when it was last written or touched
+    int64_t used_ns = 0;  // what it was last written or touched with
   };
   // Regular files, this class's own left out. What a killed process had not finished is removed.
   Result<std::vector<File>> list();
 
-  // Replaces the file. Error: nothing of it is left (but an older one of this name).
-  Status write(const std::string& name, std::span<const std::byte> bytes);
+  // Replaces the file. used_ns: nanoseconds since 1970, kept as its time. Error: nothing of it is left (but an older
+  // one of this name).
+  Status write(const std::string& name, std::span<const std::byte> bytes, int64_t used_ns);
   // Fills the front of `into` and returns how many bytes the file has. Error: kNotFound; kInvalid when it has more than
   // `into`; kOutside.
   Result<size_t> read(const std::string& name, std::span<std::byte> into) const;
-  void touch(const std::string& name) const;
+  void touch(const std::string& name, int64_t used_ns) const;
   void remove(const std::string& name) const;  // or is gone already
 
  private:

@@ -29,7 +29,7 @@ TEST(CacheFolder, is_made_for_its_owner_alone) {
   {
     auto folder = CacheFolder::open(parent.path("cache"));
     ASSERT_TRUE(folder.ok()) << folder.error().message;
-    ASSERT_TRUE(folder->write("a", bytes_of("x")).ok());
+    ASSERT_TRUE(folder->write("a", bytes_of("x"), 1).ok());
     ASSERT_TRUE(folder->secret(test_secret()).ok());
   }
   ::umask(before);
@@ -96,8 +96,8 @@ TEST(CacheFolder, keeps_its_secret) {
 TEST(CacheFolder, gives_files_back_and_says_what_there_is) {
   const TestFolder parent;
   auto folder = CacheFolder::open(parent.path());
-  ASSERT_TRUE(folder->write("a", bytes_of("first")).ok());
-  ASSERT_TRUE(folder->write("a", bytes_of("second")).ok());
+  ASSERT_TRUE(folder->write("a", bytes_of("first"), 1).ok());
+  ASSERT_TRUE(folder->write("a", bytes_of("second"), 1'500'000'000'123'456'789).ok());
   std::array<std::byte, 6> into{};
   EXPECT_EQ(folder->read("a", into).value(), 6u);
   EXPECT_TRUE(std::ranges::equal(into, bytes_of("second")));
@@ -113,6 +113,9 @@ TEST(CacheFolder, gives_files_back_and_says_what_there_is) {
   ASSERT_EQ(files->size(), 1u);
   EXPECT_EQ(files->front().name, "a");
   EXPECT_EQ(files->front().num_bytes, 6u);
+  EXPECT_EQ(files->front().used_ns, 1'500'000'000'123'456'789);
+  folder->touch("a", 1'500'000'001'000'000'000);
+  EXPECT_EQ(folder->list()->front().used_ns, 1'500'000'001'000'000'000);
   folder->remove("a");
   EXPECT_EQ(folder->read("a", into).error().kind, ErrorKind::kNotFound);
 }

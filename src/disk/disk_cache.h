@@ -7,42 +7,43 @@
 //   begin/end_write ───► [block][block] ───────────► room, write, rename ─► files, oldest use removed first
 //   ask, next_found ◄─── [block][block] ◄─────────── read, check ◄─────────
 //
-// The folder holds at most max_bytes, files of other models included: those age like ours.
+// The folder holds at most max_bytes, files of other models included: those age like ours. When a file was last of use
+// is kept as its time in the folder. What was of use later than a block never makes room for it: the block is dropped.
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "base/result.h"
 #include "disk/block_file.h"
 #include "disk/block_store.h"
+#include "disk/cache_folder.h"
 
 namespace slipstream {
 
 struct DiskCacheOptions {
-  std::string folder;
   uint64_t max_bytes = 0;        // of all files; at least one block's
   CacheNamespace space;
   size_t max_block_bytes = 0;    // of one block's K and V
-  Secret fresh_secret{};         // random: the folder's own from now on, where it has none
+  Secret secret{};               // the folder's own
   // For blocks on their way to the disk, and as much for those on their way back.
   uint64_t buffer_bytes = 64u << 20;
 };
 
 class DiskCache final : public BlockStore {
  public:
-  // Errors: as CacheFolder::open(), or the memory cannot be had, or max_bytes holds no block.
-  static Result<std::unique_ptr<DiskCache>> open(const DiskCacheOptions& options);
+  // Errors: the folder cannot be read, or the memory cannot be had, or max_bytes holds no block.
+  static Result<std::unique_ptr<DiskCache>> open(CacheFolder folder, const DiskCacheOptions& options);
   ~DiskCache() override;  // writes what end_write() was called for
 
   const Secret& secret() const override;
   bool contains(const ChainKey& key) const override;
-  std::span<std::byte> begin_write(const BlockName& name, size_t num_bytes) override;
+  std::span<std::byte> begin_write(const BlockName& name, size_t num_bytes, Use use) override;
   void end_write() override;
-  bool ask(const BlockName& name) override;
+  void refresh(const ChainKey& key, Use use) override;
+  bool ask(const BlockName& name, Use use) override;
   std::optional<Found> next_found() override;
   void wait() override;
-  void wait_to_write() override;
+  bool wait_to_write() override;
   void clear() override;
   DiskCounts counts() const override;
 

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "disk/block_file.h"
+#include "disk/disk_cache.h"
 
 namespace slipstream {
 
@@ -65,6 +66,15 @@ inline Secret test_secret(uint64_t number = 1) {
     std::memcpy(secret.data() + 8 * i, &word, 8);
   }
   return secret;
+}
+
+// Errors end the test.
+inline std::unique_ptr<DiskCache> open_disk_cache(const std::string& path, const DiskCacheOptions& options) {
+  auto folder = CacheFolder::open(path);
+  CHECK(folder.ok(), "{}", folder.error().message);
+  auto cache = DiskCache::open(std::move(folder.value()), options);
+  CHECK(cache.ok(), "{}", cache.error().message);
+  return std::move(cache.value());
 }
 
 // A made-up block: its tokens and bytes are functions of its number.

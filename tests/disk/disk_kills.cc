@@ -19,13 +19,12 @@ namespace {
 constexpr uint64_t kNumBlocks = 16;  // different ones
 constexpr size_t kBlockBytes = 3'000'000;
 
-DiskCacheOptions options_in(const TestFolder& folder) {
+DiskCacheOptions test_options() {
   // 6 blocks: most writes remove another.
-  return {.folder = folder.path(),
-          .max_bytes = 6 * kBlockBytes,
+  return {.max_bytes = 6 * kBlockBytes,
           .space = test_space(),
           .max_block_bytes = kBlockBytes,
-          .fresh_secret = test_secret(),
+          .secret = test_secret(),
           .buffer_bytes = 4 * kBlockBytes};
 }
 
@@ -35,18 +34,16 @@ TestBlock block_of(uint64_t number) {
 }
 
 std::unique_ptr<DiskCache> open(const TestFolder& folder) {
-  auto cache = DiskCache::open(options_in(folder));
-  CHECK(cache.ok(), "{}", cache.error().message);
-  return std::move(cache.value());
+  return open_disk_cache(folder.path(), test_options());
 }
 
 [[noreturn]] void write_for_ever(const TestFolder& folder, const std::vector<TestBlock>& blocks, uint64_t seed) {
   const auto cache = open(folder);
   for (uint64_t i = 0;; ++i) {
     const TestBlock& block = blocks[splitmix64(seed, i) % blocks.size()];
-    if (i % 5 == 0) cache->ask(block.name());
+    if (i % 5 == 0) cache->ask(block.name(), BlockStore::Use::kNow);
     while (cache->next_found()) {}
-    const auto place = cache->begin_write(block.name(), block.bytes.size());
+    const auto place = cache->begin_write(block.name(), block.bytes.size(), BlockStore::Use::kNow);
     if (place.empty()) {
       cache->wait_to_write();
       continue;
@@ -82,7 +79,7 @@ void look(const TestFolder& folder, const std::vector<TestBlock>& blocks, Seen& 
   for (const TestBlock& block : blocks) {
     const bool is_end = block.tokens.size() < 8;
     if (is_end && std::exchange(has_end, true)) continue;  // one name for all ends
-    if (!cache->ask(is_end ? BlockName{block.parent, block.extra, {}} : block.name())) continue;
+    if (!cache->ask(is_end ? BlockName{block.parent, block.extra, {}} : block.name(), BlockStore::Use::kNow)) continue;
     cache->settle();
     const auto found = cache->next_found();
     const bool is_right = found && std::ranges::any_of(blocks, [&](const TestBlock& one) {

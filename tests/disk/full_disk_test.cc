@@ -27,17 +27,15 @@ class SmallDisk {
 TEST(FullDisk, costs_blocks_and_nothing_else) {
   const SmallDisk disk;
   if (!disk.is_mounted()) GTEST_SKIP() << "SKIPPED: no file system may be mounted here";
-  auto cache = DiskCache::open({.folder = disk.folder().path(),
-                                .max_bytes = 1u << 30,
-                                .space = test_space(),
-                                .max_block_bytes = kBlockBytes,
-                                .fresh_secret = test_secret(),
-                                .buffer_bytes = 1u << 20});
-  ASSERT_TRUE(cache.ok()) << cache.error().message;
-  DiskCache& store = **cache;
+  const auto cache = open_disk_cache(disk.folder().path(), {.max_bytes = 1u << 30,
+                                                            .space = test_space(),
+                                                            .max_block_bytes = kBlockBytes,
+                                                            .secret = test_secret(),
+                                                            .buffer_bytes = 1u << 20});
+  DiskCache& store = *cache;
   for (uint64_t i = 0; i < 500; ++i) {
     const TestBlock block(i, 8, kBlockBytes);
-    const auto place = store.begin_write(block.name(), block.bytes.size());
+    const auto place = store.begin_write(block.name(), block.bytes.size(), BlockStore::Use::kNow);
     if (place.empty()) continue;
     std::ranges::copy(block.bytes, place.begin());
     store.end_write();
@@ -51,7 +49,7 @@ TEST(FullDisk, costs_blocks_and_nothing_else) {
   uint64_t num_found = 0;
   for (uint64_t i = 0; i < 500; ++i) {
     const TestBlock block(i, 8, kBlockBytes);
-    if (!store.ask(block.name())) continue;
+    if (!store.ask(block.name(), BlockStore::Use::kNow)) continue;
     store.settle();
     const auto found = store.next_found();
     ASSERT_TRUE(found);
