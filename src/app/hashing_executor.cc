@@ -78,6 +78,19 @@ Logits HashingExecutor::run(const StepInput& input) {
   return logits;
 }
 
+void HashingExecutor::save_block(BlockId block, std::span<std::byte> into) const {
+  inner_.save_block(block, into.first(inner_.block_bytes()));
+  std::ranges::copy(std::as_bytes(std::span(slots_).subspan(size_t{block} * block_tokens_, block_tokens_)),
+                    into.subspan(inner_.block_bytes()).begin());
+}
+
+void HashingExecutor::load_block(BlockId block, std::span<const std::byte> from) {
+  inner_.load_block(block, from.first(inner_.block_bytes()));
+  std::ranges::copy(
+      from.subspan(inner_.block_bytes()),
+      std::as_writable_bytes(std::span(slots_).subspan(size_t{block} * block_tokens_, block_tokens_)).begin());
+}
+
 void HashingExecutor::copy_chains(const StepInput& input) {
   for (const BlockCopy& copy : input.copies) {
     std::copy_n(&slots_[size_t{copy.from} * block_tokens_], copy.num_tokens, &slots_[size_t{copy.to} * block_tokens_]);

@@ -32,6 +32,10 @@ class HashingExecutor final : public Executor {
   uint32_t max_rows() const override { return inner_.max_rows(); }
   uint32_t max_slices() const override { return inner_.max_slices(); }
   uint32_t max_logit_rows() const override { return inner_.max_slices(); }
+  // The inner one's, and the block's slots.
+  size_t block_bytes() const override { return inner_.block_bytes() + block_tokens_ * sizeof(uint64_t); }
+  void save_block(BlockId block, std::span<std::byte> into) const override;
+  void load_block(BlockId block, std::span<const std::byte> from) override;
 
  private:
   void copy_chains(const StepInput& input);

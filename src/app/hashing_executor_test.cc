@@ -25,8 +25,12 @@ class TokenExecutor final : public Executor {
   uint32_t max_rows() const override { return 16; }
   uint32_t max_slices() const override { return 4; }
   uint32_t max_logit_rows() const override { return 16; }
+  size_t block_bytes() const override { return 1; }
+  void save_block(BlockId block, std::span<std::byte> into) const override { into[0] = kept[block]; }
+  void load_block(BlockId block, std::span<const std::byte> from) override { kept[block] = from[0]; }
 
   float noise = 0;
+  std::byte kept[4] = {};  // of each block
 
  private:
   std::vector<float> logits_;
@@ -74,6 +78,24 @@ TEST(HashingExecutor, other_logits_of_the_same_tokens_are_a_conflict) {
   inner.noise = 1;
   executor.run({kWatched, slices, there, {}});
   EXPECT_EQ(executor.num_conflicts(), 3u);
+}
+
+TEST(HashingExecutor, keeps_what_a_block_stands_for_with_its_bytes) {
+  TokenExecutor inner;
+  HashingExecutor executor(inner, kBlocks, kBlockTokens);
+  const std::vector<StepSlice> begin{{0, 3, 0, 0, 1, 1}};
+  const std::vector<BlockId> first{0};
+  executor.run({kWatched, begin, first, {}});
+  inner.kept[0] = std::byte{77};
+  std::vector<std::byte> saved(executor.block_bytes());
+  executor.save_block(0, saved);
+  executor.load_block(3, saved);
+  EXPECT_EQ(inner.kept[3], std::byte{77});
+  const std::vector<TokenId> next{1};
+  const std::vector<StepSlice> after_three{{0, 1, 3, 0, 1, 1}};
+  const std::vector<BlockId> second{3};
+  executor.run({next, after_three, second, {}});
+  EXPECT_EQ(num_known(executor, {5, 6, 7, 1}), 2u) << "of the last of three, and of the one after";
 }
 
 TEST(HashingExecutor, knows_a_row_by_what_its_blocks_hold_copies_too) {

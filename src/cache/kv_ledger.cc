@@ -165,14 +165,16 @@ void KvLedger::insert(const PrefixKey& key, BlockId block) {
   if (goes_on && pool_.ring(key.parent) == BlockPool::Ring::kAgain) pool_.hit(block);
   index_.insert(key, block);
   fingerprints_[block] = forgotten_.fingerprint(fingerprint(key.parent), key.extra, key.tokens);
-  changes_.push_back({CacheChange::Kind::kStored, block, key.parent});
+  changes_.push_back({CacheChange::Kind::kStored, block, key.parent, static_cast<uint32_t>(key.tokens.size())});
+  ++num_stored_;
 }
 
 // Of a free block or one that was just taken; it has no children.
-void KvLedger::forget(BlockId block) {
+void KvLedger::forget(BlockId block, CacheChange::Kind kind) {
   const BlockId parent = index_.parent(block);
   if (idle_leaves_.contains(block)) idle_leaves_.remove(block);
-  changes_.push_back({CacheChange::Kind::kRemoved, block, parent});
+  changes_.push_back({kind, block, parent, index_.num_tokens(block)});
+  ++num_removed_;
   index_.erase(block);
   // A parent is used whenever its child is, so as a leaf it is not newer than this one, and goes next.
   if (parent != kRoot && pool_.references(parent) == 0 && index_.num_children(parent) == 0) {
@@ -182,7 +184,7 @@ void KvLedger::forget(BlockId block) {
 
 // Of a block that nobody takes at once.
 void KvLedger::forget_free(BlockId block) {
-  forget(block);
+  forget(block, CacheChange::Kind::kRemoved);
   pool_.make_blank(block);
 }
 
@@ -193,7 +195,7 @@ void KvLedger::note_forgotten(BlockId block, ReuseEnd end) {
 // Of a block that is needed for something else, or one entry too many.
 void KvLedger::evict(BlockId block) {
   note_forgotten(block, ReuseEnd::kEvicted);
-  forget(block);
+  forget(block, CacheChange::Kind::kEvicted);
   ++num_evictions_;
 }
 
@@ -230,6 +232,16 @@ void KvLedger::give_back(BlockId block) {
   const bool is_known = index_.contains(block);
   pool_.release(block, is_known ? BlockPool::Keep::kYes : BlockPool::Keep::kNo);
   if (is_known && pool_.references(block) == 0 && index_.num_children(block) == 0) idle_leaves_.push_back(0, block);
+}
+
+std::vector<CacheChange> KvLedger::idle_blocks() const {
+  std::vector<CacheChange> idle;
+  const std::vector<BlockId> free = pool_.free_blocks();
+  for (auto block = free.rbegin(); block != free.rend(); ++block) {
+    if (!index_.contains(*block)) continue;
+    idle.push_back({CacheChange::Kind::kStored, *block, index_.parent(*block), index_.num_tokens(*block)});
+  }
+  return idle;
 }
 
 std::vector<BlockId> KvLedger::blank_blocks() const {

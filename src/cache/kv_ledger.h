@@ -46,12 +46,17 @@ namespace slipstream {
 // owns it has reserved its longest; only the ledger changes it.
 using BlockTable = std::vector<BlockId>;
 
-// What the ledger did, for statistics and for whoever mirrors the tree.
+// What the ledger did, for whoever mirrors the tree.
 struct CacheChange {
-  enum class Kind : uint8_t { kStored, kRemoved };
+  enum class Kind : uint8_t {
+    kStored,
+    kEvicted,  // for want of room, or of entries
+    kRemoved,  // for another reason: cleared, or a tail that is the beginning of another block now
+  };
   Kind kind = Kind::kStored;
   BlockId block = 0;
   BlockId parent = kRoot;
+  uint32_t num_tokens = 0;
 };
 
 struct KvLedgerOptions {
@@ -118,10 +123,20 @@ class KvLedger {
   // Forgets everything that no table holds.
   void forget_all();
 
-  // Since clear_changes(), in order. The tokens of a stored block: tokens(block), as long as it is remembered.
+  // Since clear_changes(), in order; and what a change is about. Until the next commit of a step no block is stored that
+  // was removed meanwhile.
   std::span<const CacheChange> changes() const { return changes_; }
   void clear_changes() { changes_.clear(); }
-  std::span<const TokenId> tokens(BlockId block) const { return index_.tokens(block); }
+  std::span<const TokenId> tokens(const CacheChange& change) const {
+    return index_.tokens(change.block, change.num_tokens);
+  }
+  const ExtraKey& extra(const CacheChange& change) const { return index_.extra(change.block); }
+  uint64_t num_stored() const { return num_stored_; }    // blocks, so far
+  uint64_t num_removed() const { return num_removed_; }  // evicted ones included
+
+  // Remembered blocks that nobody holds, as if just stored, the one that would be missed most first: a parent comes
+  // before those that continue it. O(all), and allocates.
+  std::vector<CacheChange> idle_blocks() const;
 
   // One holder of blocks, as check() sees it.
   struct Holder {
@@ -146,7 +161,7 @@ class KvLedger {
   PrefixKey key_of_block(std::span<const TokenId> tokens, const SequenceKeys& keys, const BlockTable& table,
                          size_t index) const;
   void insert(const PrefixKey& key, BlockId block);
-  void forget(BlockId block);
+  void forget(BlockId block, CacheChange::Kind kind);
   void forget_free(BlockId block);
   void note_forgotten(BlockId block, ReuseEnd end);
   void evict(BlockId block);
@@ -165,6 +180,8 @@ class KvLedger {
   ForgottenBlocks forgotten_;
   uint64_t now_ns_ = 0;
   uint64_t num_evictions_ = 0;
+  uint64_t num_stored_ = 0;
+  uint64_t num_removed_ = 0;
   std::vector<CacheChange> changes_;
 };
 

@@ -166,15 +166,58 @@ TEST(KvLedger, what_was_stored_and_removed_is_told_in_order) {
   EXPECT_EQ(ledger.changes()[0].parent, kRoot);
   EXPECT_EQ(ledger.changes()[1].block, table[1]);
   EXPECT_EQ(ledger.changes()[1].parent, table[0]);
-  EXPECT_EQ(ledger.tokens(table[1])[0], 5u);
+  EXPECT_EQ(ledger.tokens(ledger.changes()[1])[0], 5u);
   ledger.clear_changes();
   first.release(ledger);
   BlockTable other;
   ASSERT_TRUE(ledger.grow(other, 8));
   ASSERT_EQ(ledger.changes().size(), 2u);
-  EXPECT_EQ(ledger.changes()[0].kind, CacheChange::Kind::kRemoved);
+  EXPECT_EQ(ledger.changes()[0].kind, CacheChange::Kind::kEvicted);
   EXPECT_EQ(ledger.changes()[0].block, table[1]);
+  EXPECT_EQ(ledger.changes()[0].parent, table[0]);
+  EXPECT_EQ(ledger.tokens(ledger.changes()[0]).size(), 4u) << "what was evicted can still be read";
+  EXPECT_EQ(ledger.tokens(ledger.changes()[0])[0], 5u);
   EXPECT_EQ(ledger.changes()[1].block, table[0]);
+  EXPECT_EQ(ledger.num_stored(), 2u);
+  EXPECT_EQ(ledger.num_removed(), 2u);
+}
+
+TEST(KvLedger, what_is_cleared_or_superseded_is_not_evicted) {
+  KvLedger ledger(options(4));
+  Holding first{tokens(1, 6), {}, 0};
+  first.keys.base = {5, 6};
+  ASSERT_TRUE(first.compute(ledger));
+  first.end(ledger);
+  Holding longer{tokens(1, 7), {}, 0};
+  longer.keys.base = {5, 6};
+  ASSERT_TRUE(longer.compute(ledger));
+  longer.end(ledger);
+  ledger.clear_changes();
+  ledger.forget_all();
+  ASSERT_EQ(ledger.changes().size(), 2u);
+  for (const CacheChange& change : ledger.changes()) {
+    EXPECT_EQ(change.kind, CacheChange::Kind::kRemoved);
+    EXPECT_EQ(ledger.extra(change), (ExtraKey{5, 6}));
+  }
+  EXPECT_EQ(ledger.num_evictions(), 0u);
+}
+
+TEST(KvLedger, idle_blocks_are_told_parents_first_and_those_used_last_before_others) {
+  KvLedger ledger(options(6));
+  Holding first{tokens(1, 8), {}, 0};
+  Holding second{tokens(20, 6), {}, 0};
+  Holding held{tokens(40, 4), {}, 0};
+  ASSERT_TRUE(first.compute(ledger));
+  ASSERT_TRUE(second.compute(ledger));
+  ASSERT_TRUE(held.compute(ledger));
+  first.end(ledger);
+  second.end(ledger);
+  const auto idle = ledger.idle_blocks();
+  ASSERT_EQ(idle.size(), 4u);
+  const TokenId first_tokens[] = {20, 24, 1, 5};
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(ledger.tokens(idle[i])[0], first_tokens[i]) << i;
+  EXPECT_EQ(idle[1].num_tokens, 2u);
+  EXPECT_EQ(idle[3].parent, idle[2].block);
 }
 
 TEST(KvLedger, blank_blocks_are_those_that_are_neither_held_nor_remembered) {

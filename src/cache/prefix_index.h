@@ -56,21 +56,23 @@ class PrefixIndex {
   // `block` is not a node yet, no node has this key, and the parent is a full node (or the root). Fewer than
   // block_tokens make a tail; then no child of the parent begins with them, and none is a beginning of them.
   void insert(const PrefixKey& key, BlockId block);
-  // `block` is a node without children.
+  // `block` is a node without children. Its extra key and its tokens can still be read until it is a node again.
   void erase(BlockId block);
 
   bool contains(BlockId block) const { return nodes_[block].num_tokens > 0; }
   // Of a node.
   BlockId parent(BlockId block) const { return nodes_[block].parent; }
-  const ExtraKey& extra(BlockId block) const { return nodes_[block].extra; }
   uint32_t num_tokens(BlockId block) const { return nodes_[block].num_tokens; }
   bool is_tail(BlockId block) const { return num_tokens(block) < block_tokens_; }
-  std::span<const TokenId> tokens(BlockId block) const {
-    return {&tokens_[size_t{block} * block_tokens_], num_tokens(block)};
-  }
+  std::span<const TokenId> tokens(BlockId block) const { return tokens(block, num_tokens(block)); }
   uint32_t num_children(BlockId block) const { return nodes_[block].num_children; }
   uint32_t size() const { return size_; }
   uint32_t num_leaves() const { return num_leaves_; }  // nodes without children
+  // Of a node, or of what was the last one here.
+  const ExtraKey& extra(BlockId block) const { return nodes_[block].extra; }
+  std::span<const TokenId> tokens(BlockId block, uint32_t num_tokens) const {
+    return {&tokens_[size_t{block} * block_tokens_], num_tokens};
+  }
 
   // The first thing that is wrong; empty when nothing is. O(blocks), for tests.
   std::string check() const;

@@ -125,16 +125,17 @@ std::optional<BlockContent> read_block_file(const CacheNamespace& space, const C
   std::memcpy(&header, file.data(), sizeof header);
   Header expected = make_header(space, key, name, header.num_bytes);
   expected.checksum = header.checksum;
-  if (name.tokens.empty()) expected.num_tokens = header.num_tokens;
+  const bool is_end = name.tokens.size() < space.block_tokens;
+  if (is_end) expected.num_tokens = header.num_tokens;
   if (std::memcmp(&header, &expected, sizeof header) != 0) return std::nullopt;
-  const uint32_t most_tokens = name.tokens.empty() ? space.block_tokens - 1 : space.block_tokens;
-  if (header.num_tokens == 0 || header.num_tokens > most_tokens) return std::nullopt;
+  if (header.num_tokens == 0 || header.num_tokens > space.block_tokens - (is_end ? 1 : 0)) return std::nullopt;
   if (header.num_bytes > file.size() || file_bytes(header.num_tokens, header.num_bytes) != file.size()) {
     return std::nullopt;
   }
   if (checksum(file) != header.checksum) return std::nullopt;
   const auto tokens = file.subspan(sizeof header, header.num_tokens * sizeof(TokenId));
-  if (!name.tokens.empty() && !std::ranges::equal(tokens, std::as_bytes(name.tokens))) return std::nullopt;
+  const auto known = std::as_bytes(is_end ? name.tokens.first(1) : name.tokens);
+  if (!std::ranges::equal(tokens.first(known.size()), known)) return std::nullopt;
   return BlockContent{{reinterpret_cast<const TokenId*>(tokens.data()), header.num_tokens},
                       file.subspan(sizeof header + tokens.size())};
 }

@@ -47,8 +47,8 @@ struct BlockContent {
   std::span<const TokenId> tokens;
   std::span<const std::byte> bytes;
 };
-// Null when `file` is not exactly the block of this name (any tokens where name.tokens is empty). `file` is 8-byte
-// aligned.
+// Null when `file` is not exactly the block of this name; of an end, any whose first token is name.tokens'. `file` is
+// 8-byte aligned.
 std::optional<BlockContent> read_block_file(const CacheNamespace& space, const ChainKey& key, const BlockName& name,
                                             std::span<const std::byte> file);
 

@@ -44,7 +44,7 @@ class BlockStore {
   virtual void refresh(const ChainKey& key, Use use) = 0;
 
   // Asks for a block. False: no room for its bytes at this moment, or nothing of that name; then nothing was asked.
-  // With name.tokens empty: for the end of a sequence, whatever its tokens are.
+  // Of an end, what comes has name.tokens' first token, and others than it has for the rest.
   virtual bool ask(const BlockName& name, Use use) = 0;
   // What was asked for comes in that order, each once.
   struct Found {

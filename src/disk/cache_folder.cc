@@ -65,7 +65,8 @@ Result<size_t> read_all(int file, std::span<std::byte> into, const std::string& 
 // For futimens(): the time of its last use is kept as the file's mtime; its atime stays.
 std::array<timespec, 2> file_times(int64_t used_ns) {
   constexpr int64_t kSecond = 1'000'000'000;
-  return {timespec{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, timespec{.tv_sec = used_ns / kSecond, .tv_nsec = used_ns % kSecond}};
+  return {timespec{.tv_sec = 0, .tv_nsec = UTIME_OMIT},
+          timespec{.tv_sec = used_ns / kSecond, .tv_nsec = used_ns % kSecond}};
 }
 
 Status check_owner(int folder, const std::string& path) {

@@ -7,7 +7,8 @@
 // still, so the parent's name stands for it. That is exact as long as nobody finds two texts with one SHA-256, and who
 // does not know the secret cannot even try.
 //
-// A block that is not full (the end of a sequence) has no name of its own: one is kept for each parent, the last.
+// A block that is not full, the end of a sequence, goes by the first of its tokens alone, since whoever asks for it does
+// not know how many there are: of those that begin with one token under one parent, the last is kept.
 #pragma once
 
 #include <array>
@@ -34,7 +35,7 @@ using Secret = std::array<std::byte, 32>;
 struct BlockName {
   ChainKey parent;
   std::array<uint64_t, 2> extra{};  // cache/'s ExtraKey
-  std::span<const TokenId> tokens;  // block_tokens of them; fewer: the end of a sequence. None: any such end
+  std::span<const TokenId> tokens;  // block_tokens of them; fewer, at least one: the end of a sequence
 };
 
 ChainKey chain_key(const Secret& secret, const BlockName& name, uint32_t block_tokens);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cache/kv_ledger.h"
+#include "engine/block_traffic.h"
 #include "engine/mail.h"
 #include "engine/output.h"
 #include "engine/queue_bounds.h"
@@ -89,7 +90,7 @@ Error stopping_error() {
 
 struct Engine::State {
   State(const EngineOptions& its_options, Executor& its_executor, ThreadPool& its_pool, const TokenTable* its_table,
-        Clock its_clock);
+        Clock its_clock, BlockStore* store);
 
   bool step();
   void take_mail();
@@ -118,6 +119,7 @@ struct Engine::State {
 
   // Engine thread.
   KvLedger ledger;
+  BlockTraffic traffic;
   Scheduler scheduler;
   StepBudget budget;
   std::vector<Mail> mail;
@@ -137,14 +139,15 @@ struct Engine::State {
 };
 
 Engine::State::State(const EngineOptions& its_options, Executor& its_executor, ThreadPool& its_pool,
-                     const TokenTable* its_table, Clock its_clock)
+                     const TokenTable* its_table, Clock its_clock, BlockStore* store)
     : options(its_options),
       executor(its_executor),
       pool(its_pool),
       table(its_table),
       clock(its_clock),
       ledger(ledger_options(options)),
-      scheduler(scheduler_options(options, executor), ledger),
+      traffic(ledger, executor, store, clock, options.max_model_len),
+      scheduler(scheduler_options(options, executor), ledger, &traffic),
       budget(options.max_step_ms, scheduler_options(options, executor).max_rows),
       sampler(executor, pool),
       wakes(options.max_num_seqs),
@@ -159,16 +162,20 @@ Engine::State::State(const EngineOptions& its_options, Executor& its_executor, T
 bool Engine::State::step() {
   ledger.set_time(clock.now_ns());
   take_mail();  // submits, cancels, control: the only way in
+  traffic.take_arrivals();  // blocks from the store
   const uint64_t begin_ns = clock.now_ns();
   const uint32_t answers = num_answers();
   const StepPlan& plan = scheduler.plan(budget.rows(answers));  // reserves blocks; may send the newest back to wait
+  traffic.follow();  // what that forgot goes to the store, before it is written over
   note_admissions(plan, begin_ns);
   update_stats();
+  if (plan.empty() && traffic.is_waiting()) return traffic.wait(), true;
   if (plan.empty()) return false;
   const Logits logits = executor.run(plan.input());
   const std::span<const SampledRow> rows = sampler.run(plan, logits);  // a token for each slice that reached its end
   judge(plan, logits, rows);       // its text; is it the last: stop, length
   scheduler.commit(plan, samples); // the only place a sequence advances or ends
+  traffic.follow();                // what that forgot goes to the store too
   count(plan, begin_ns, answers);  // numbers to /metrics: there before a reader sees what they count
   publish(plan);                   // text to readers
   return true;
@@ -180,7 +187,7 @@ void Engine::State::take_mail() {
     if (!letter.submitted.empty()) {
       scheduler.add(letter.submitted);
     } else if (letter.clears_cache) {
-      ledger.forget_all();
+      traffic.forget_all();
     } else if (Sequence* sequence = letter.cancelled->sequence) {  // else it ended meanwhile
       letter.cancelled->sequence = nullptr;
       leave_queue(*sequence);
@@ -299,10 +306,6 @@ void Engine::State::count(const StepPlan& plan, uint64_t begin_ns, uint32_t num_
   now.num_preemptions = scheduler.num_preemptions();
   now.num_queried_tokens = scheduler.num_queried_tokens();
   now.num_cached_tokens = scheduler.num_cached_tokens();
-  for (const CacheChange& change : ledger.changes()) {
-    ++(change.kind == CacheChange::Kind::kStored ? now.num_blocks_stored : now.num_blocks_removed);
-  }
-  ledger.clear_changes();
   update_stats();
   // The legend is in HACKING.md.
   LOG_DEBUG("step {}  rows {} = {} seqs + {} prompt  kv {}/{}  wait {}  {:.1f} ms  out {}", now.num_steps,
@@ -319,9 +322,12 @@ void Engine::State::update_stats() {
   now.blocks_remembered = ledger.num_remembered();
   now.cache = scheduler.cache();
   now.cache.evictions = ledger.num_evictions();
+  now.num_blocks_stored = ledger.num_stored();
+  now.num_blocks_removed = ledger.num_removed();
   now.cache.tokens_computed = now.num_rows;
   now.cache.entries = ledger.num_entries();
   now.num_passed_over = scheduler.num_passed_over();
+  now.disk = traffic.counts();
   const std::lock_guard lock(stats_mutex);
   stats = now;
 }
@@ -345,8 +351,9 @@ void Engine::State::end_all() {
   update_stats();
 }
 
-Engine::Engine(const EngineOptions& options, Executor& executor, ThreadPool& pool, const TokenTable* table, Clock clock)
-    : state_(std::make_unique<State>(options, executor, pool, table, clock)) {}
+Engine::Engine(const EngineOptions& options, Executor& executor, ThreadPool& pool, const TokenTable* table, Clock clock,
+               BlockStore* store)
+    : state_(std::make_unique<State>(options, executor, pool, table, clock, store)) {}
 
 Engine::~Engine() { state_->end_all(); }
 
@@ -469,6 +476,7 @@ void Engine::run() {
     state_->inbox->wait();
     state_->end_all();
   }
+  state_->traffic.save_all(state_->options.save_timeout_s);
 }
 
 void Engine::drain() { state_->draining.store(true); }

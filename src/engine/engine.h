@@ -12,6 +12,7 @@
 #include "base/resume_queue.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "disk/block_store.h"
 #include "engine/engine_stats.h"
 #include "engine/request.h"
 #include "engine/text_stream.h"
@@ -43,13 +44,16 @@ struct EngineOptions {
   uint32_t turn_tokens = kTurnTokens;    // of each client's line in turn, where several wait (WaitingQueue)
   uint32_t max_waiting_requests = 4096;  // beyond them submit() says kOverloaded (QueueBounds)
   uint64_t max_waiting_tokens = 64u << 20;
+  double save_timeout_s = 30;            // run() takes at its end, to put what is cached into the store
   uint64_t max_prompt_logprobs = 1u << 20;  // of all requests in work: 1 + top_logprobs for each prompt token
 };
 
 class Engine {
  public:
-  // executor, pool, table outlive it. table may be null (no text: tests of tokens alone).
-  Engine(const EngineOptions& options, Executor& executor, ThreadPool& pool, const TokenTable* table, Clock clock);
+  // executor, pool, table, store outlive it. table may be null (no text: tests of tokens alone). store: where blocks go
+  // that memory has no room for, and come back from, also after another process; null: nowhere.
+  Engine(const EngineOptions& options, Executor& executor, ThreadPool& pool, const TokenTable* table, Clock clock,
+         BlockStore* store = nullptr);
   ~Engine();
 
   // Any thread. Checks that the request can ever run and takes all memory it will need; refuses in words: a prompt
@@ -61,12 +65,13 @@ class Engine {
   // Engine thread. One step; false when there was nothing to do. At log level debug it says one line about itself:
   // step 1042  rows 268 = 12 seqs + 256 prompt  kv 310/2048  wait 3  37.9 ms  out 12
   bool step();
-  // Engine thread. Steps until stop(); sleeps when there is nothing to do.
+  // Engine thread. Steps until stop(); sleeps when there is nothing to do. At its end what is cached goes to the store.
   void run();
 
   // Any thread. New requests are refused from now on (kUnavailable).
   void drain();
-  // Any thread. Before its next step the engine forgets what is cached, but for what running sequences hold.
+  // Any thread. Before its next step the engine forgets what is cached, in the store too, but for what running sequences
+  // hold.
   void clear_cache();
   // Any thread. True when nothing runs or waits.
   bool idle() const;

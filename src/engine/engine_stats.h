@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "disk/block_store.h"
 #include "engine/latency_histogram.h"
 
 namespace slipstream {
@@ -30,7 +31,8 @@ struct EngineStats {
   uint32_t block_tokens = 0;
   uint32_t blocks_remembered = 0;        // referenced or free
   uint64_t num_preemptions = 0;
-  uint64_t num_passed_over = 0;          // times that a request waited for a block that another was just computing
+  uint64_t num_passed_over = 0;          // times that a request waited for a block that another was just computing, or
+                                         // that the store has
   uint64_t num_ended = 0;                // answers that reached their end: a stop, their length, or a failure
   uint64_t num_stopped = 0;              // by an end-of-turn token or a stop string
   uint64_t num_failed = 0;               // ended by a result that was not finite
@@ -41,6 +43,7 @@ struct EngineStats {
   uint64_t num_queried_tokens = 0;       // prompt tokens that were looked for in the cache
   uint64_t num_cached_tokens = 0;        // prompt tokens that were not computed because the cache had them
   CacheCounts cache;
+  DiskCounts disk;                       // of the store; zero without one
   uint64_t num_blocks_stored = 0;        // remembered, and forgotten, so far
   uint64_t num_blocks_removed = 0;
   double last_step_ms = 0;

@@ -7,9 +7,10 @@
 
 namespace slipstream {
 
-Scheduler::Scheduler(const SchedulerOptions& options, KvLedger& ledger)
+Scheduler::Scheduler(const SchedulerOptions& options, KvLedger& ledger, BlockTraffic* traffic)
     : options_(options),
       ledger_(ledger),
+      traffic_(traffic),
       plan_({.max_rows = options.max_rows,
              .max_slices = options.max_num_seqs,
              .max_blocks_per_slice = ledger.blocks_for(options.max_model_len)}),
@@ -91,21 +92,25 @@ Scheduler::Turn Scheduler::give_turn(uint32_t max_rows) {
   Sequence& sequence = *next;
   const bool is_scored = sequence.num_scored < sequence.scored_until;
   const Match match = is_scored ? Match() : ledger_.match(sequence.tokens, sequence.keys(), sequence.table);
-  if (!is_scored && !sequence.num_cached && is_worth_waiting(sequence, match)) {
-    ledger_.release(sequence.table);
-    waiting_.pass_over();
-    ++num_passed_over_;
-    return Turn::kPassedOver;
-  }
+  const bool may_wait = !is_scored && !sequence.num_cached;
+  if (may_wait && is_worth_waiting(sequence, match)) return pass_over(sequence);
   const uint32_t num_needed = ledger_.blocks_for(sequence.num_tokens()) - static_cast<uint32_t>(sequence.table.size());
   if (!running_.empty() && num_needed > ledger_.num_free()) {
     ledger_.release(sequence.table);
     return Turn::kNone;
   }
+  if (may_wait && traffic_ != nullptr && traffic_->is_worth_waiting(sequence, match)) return pass_over(sequence);
   waiting_.take_next(running_);
   admit(sequence, match);
   continue_one(sequence, max_rows);
   return Turn::kAdmitted;
+}
+
+Scheduler::Turn Scheduler::pass_over(Sequence& sequence) {
+  ledger_.release(sequence.table);
+  waiting_.pass_over();
+  ++num_passed_over_;
+  return Turn::kPassedOver;
 }
 
 // It computes at least one token in this step, so the copy is made before anybody can send it back.

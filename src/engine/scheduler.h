@@ -23,6 +23,9 @@
 // compares each with no more running ones. A sequence that was sent back does not wait: who runs is older and must stay
 // so. Nor does one whose prompt is scored, as it takes nothing from the cache.
 //
+// In the same way whoever would fit, and has more of its prompt in the store, is passed over until that is here
+// (BlockTraffic, which bounds it).
+//
 // Engine thread. Allocates nothing after construction.
 #pragma once
 
@@ -31,6 +34,7 @@
 #include <string>
 
 #include "cache/kv_ledger.h"
+#include "engine/block_traffic.h"
 #include "engine/engine_stats.h"
 #include "engine/sequence.h"
 #include "engine/step_plan.h"
@@ -48,7 +52,8 @@ struct SchedulerOptions {
 
 class Scheduler {
  public:
-  Scheduler(const SchedulerOptions& options, KvLedger& ledger);  // ledger outlives it
+  // Both outlive it. traffic: null where there is no store.
+  Scheduler(const SchedulerOptions& options, KvLedger& ledger, BlockTraffic* traffic = nullptr);
 
   // One sequence, to the end of its client's line.
   void add(SequenceList& one);
@@ -69,7 +74,8 @@ class Scheduler {
   const SequenceList& running() const { return running_; }
   const WaitingQueue& waiting() const { return waiting_; }
   uint64_t num_preemptions() const { return num_preemptions_; }
-  // Times that a waiting sequence was passed over, because somebody was just computing its next block.
+  // Times that a waiting sequence was passed over, because somebody was just computing its next block or the store had
+  // it.
   uint64_t num_passed_over() const { return num_passed_over_; }
   // Of prompts, when they were first admitted: tokens that were looked for in the cache, and those that were found.
   uint64_t num_queried_tokens() const { return num_queried_tokens_; }
@@ -87,6 +93,7 @@ class Scheduler {
   // Of the sequence whose turn it is. kNone: nobody waits, or it does not fit, and nobody overtakes it.
   enum class Turn : uint8_t { kAdmitted, kPassedOver, kNone };
   Turn give_turn(uint32_t max_rows);
+  Turn pass_over(Sequence& sequence);
   void admit(Sequence& sequence, const Match& match);
   Reuse reuse_of(const Sequence& sequence, const Match& match) const;
   bool is_worth_waiting(const Sequence& sequence, const Match& match) const;
@@ -97,6 +104,7 @@ class Scheduler {
 
   const SchedulerOptions options_;
   KvLedger& ledger_;
+  BlockTraffic* const traffic_;
   StepPlan plan_;
   SequenceList running_;
   WaitingQueue waiting_;

@@ -54,6 +54,7 @@ struct Sequence {
   TokenCounts counts;                   // of `tokens`; without room where no penalty asks
   std::optional<uint32_t> num_cached;   // prompt tokens found in the cache when it was first admitted; null before
   Reuse reuse = {};                     // why not more; set with num_cached
+  bool was_fetched = false;             // a store was asked for what the cache did not have (BlockTraffic)
   SequenceList::iterator place;         // itself, in the list it is in
 
   // Engine thread; changed by judging and publishing.

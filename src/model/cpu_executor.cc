@@ -189,6 +189,9 @@ uint32_t CpuExecutor::vocab_size() const { return state_->config.vocab_size; }
 uint32_t CpuExecutor::max_rows() const { return state_->options.max_rows; }
 uint32_t CpuExecutor::max_slices() const { return state_->options.max_slices; }
 uint32_t CpuExecutor::max_logit_rows() const { return state_->work.logits.rows; }
+size_t CpuExecutor::block_bytes() const { return state_->kv.shape().block_bytes(); }
+void CpuExecutor::save_block(BlockId block, std::span<std::byte> into) const { state_->kv.save(block, into); }
+void CpuExecutor::load_block(BlockId block, std::span<const std::byte> from) { state_->kv.load(block, from); }
 uint64_t CpuExecutor::workspace_bytes() const { return state_->work.memory.size(); }
 uint64_t CpuExecutor::num_clamped_kv() const { return state_->decoder.num_clamped_kv(); }
 

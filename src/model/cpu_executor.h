@@ -47,6 +47,9 @@ class CpuExecutor final : public Executor {
   uint32_t max_rows() const override;
   uint32_t max_slices() const override;
   uint32_t max_logit_rows() const override;
+  size_t block_bytes() const override;
+  void save_block(BlockId block, std::span<std::byte> into) const override;
+  void load_block(BlockId block, std::span<const std::byte> from) override;
   uint64_t workspace_bytes() const;
   uint64_t num_clamped_kv() const;  // values beyond fp16's range, saturated so far
 

@@ -2,6 +2,10 @@
 // answers from a hash of the token chain it finds through the block table, so a slip in bookkeeping changes the text.
 #pragma once
 
+#include <cstddef>
+#include <span>
+
+#include "base/ids.h"
 #include "model/step_input.h"
 
 namespace slipstream {
@@ -20,6 +24,12 @@ class Executor {
   virtual uint32_t max_slices() const = 0;
   // The most rows whose logits one run() gives; >= max_slices().
   virtual uint32_t max_logit_rows() const = 0;
+
+  // A block's K and V as bytes, for whoever keeps them elsewhere: what save_block() gave, loaded into any block of an
+  // executor of the same model, stands for the same tokens. Engine thread, between two run()s.
+  virtual size_t block_bytes() const = 0;
+  virtual void save_block(BlockId block, std::span<std::byte> into) const = 0;  // [block_bytes()]
+  virtual void load_block(BlockId block, std::span<const std::byte> from) = 0;  // [block_bytes()]
 };
 
 }  // namespace slipstream

@@ -55,6 +55,26 @@ void KvStorage::copy(uint32_t layer, const BlockCopy& copy) const {
   }
 }
 
+std::byte* KvStorage::layer_block(uint32_t layer, uint32_t block) const {
+  return memory_.data() + shape_.layer_block_bytes() * (size_t{shape_.num_blocks} * layer + block);
+}
+
+void KvStorage::save(uint32_t block, std::span<std::byte> into) const {
+  CHECK(block < shape_.num_blocks && into.size() == shape_.block_bytes(), "block {} into {} bytes", block, into.size());
+  const size_t bytes = shape_.layer_block_bytes();
+  for (uint32_t layer = 0; layer < shape_.num_layers; ++layer) {
+    std::memcpy(into.data() + layer * bytes, layer_block(layer, block), bytes);
+  }
+}
+
+void KvStorage::load(uint32_t block, std::span<const std::byte> from) const {
+  CHECK(block < shape_.num_blocks && from.size() == shape_.block_bytes(), "block {} from {} bytes", block, from.size());
+  const size_t bytes = shape_.layer_block_bytes();
+  for (uint32_t layer = 0; layer < shape_.num_layers; ++layer) {
+    std::memcpy(layer_block(layer, block), from.data() + layer * bytes, bytes);
+  }
+}
+
 void KvStorage::touch(ThreadPool& pool) const {
   constexpr size_t kPage = 4096;
   const size_t pages = (memory_.size() + kPage - 1) / kPage;

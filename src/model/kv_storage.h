@@ -11,7 +11,9 @@
 // views.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/memory.h"
 #include "base/result.h"
@@ -48,12 +50,18 @@ class KvStorage {
   // threads at once.
   void copy(uint32_t layer, const BlockCopy& copy) const;
 
+  // All layers of a block, one after the other, to and from memory of block_bytes().
+  void save(uint32_t block, std::span<std::byte> into) const;
+  void load(uint32_t block, std::span<const std::byte> from) const;
+
   // Asks the system for all pages now, with every thread: else the first tokens of each block pay for it (about
   // 10 us per 4 KB in a virtual machine, PERFORMANCE.md 0.10).
   void touch(ThreadPool& pool) const;
 
  private:
   KvStorage(const KvShape& shape, Arena memory) : shape_(shape), memory_(std::move(memory)) {}
+
+  std::byte* layer_block(uint32_t layer, uint32_t block) const;
 
   KvShape shape_;
   Arena memory_;

@@ -85,6 +85,27 @@ TEST(KvStorage, copy_copies_the_first_tokens_of_one_layer_and_nothing_else) {
   }
 }
 
+TEST(KvStorage, a_saved_block_is_loaded_into_another_and_nowhere_else) {
+  for (const bool fp32 : {false, true}) {
+    const KvShape shape = small_shape(16, fp32);
+    const KvStorage storage = std::move(KvStorage::make(shape).value());
+    const size_t bytes = shape.block_bytes() * shape.num_blocks;
+    std::byte* const all = storage.layer(0).base;
+    for (size_t at = 0; at < bytes; ++at) all[at] = static_cast<std::byte>(at * 131 + at / 251);
+    std::vector<std::byte> expected(all, all + bytes);
+    std::vector<std::byte> saved(shape.block_bytes());
+    storage.save(4, saved);
+    storage.load(1, saved);
+    const size_t layer_block = shape.layer_block_bytes();
+    for (uint32_t layer = 0; layer < shape.num_layers; ++layer) {
+      const auto begin = expected.begin() + static_cast<ptrdiff_t>(layer * layer_block * shape.num_blocks);
+      std::copy_n(begin + static_cast<ptrdiff_t>(4 * layer_block), layer_block,
+                  begin + static_cast<ptrdiff_t>(layer_block));
+    }
+    EXPECT_EQ(std::vector<std::byte>(all, all + bytes), expected);
+  }
+}
+
 TEST(KvStorage, touching_keeps_it_zero) {
   ThreadPool pool(2);
   const KvShape shape = small_shape(64);

@@ -1,6 +1,7 @@
 #include "echo_executor.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "base/check.h"
@@ -99,6 +100,16 @@ void EchoExecutor::copy_blocks(const StepInput& input) {
     std::copy_n(&slots_[size_t{copy.from} * options_.block_tokens], copy.num_tokens,
                 &slots_[size_t{copy.to} * options_.block_tokens]);
   }
+}
+
+void EchoExecutor::save_block(BlockId block, std::span<std::byte> into) const {
+  CHECK(block < options_.num_blocks && into.size() == block_bytes(), "block {}, {} bytes", block, into.size());
+  std::memcpy(into.data(), &slots_[size_t{block} * options_.block_tokens], into.size());
+}
+
+void EchoExecutor::load_block(BlockId block, std::span<const std::byte> from) {
+  CHECK(block < options_.num_blocks && from.size() == block_bytes(), "block {}, {} bytes", block, from.size());
+  std::memcpy(&slots_[size_t{block} * options_.block_tokens], from.data(), from.size());
 }
 
 void EchoExecutor::poison(std::span<const BlockId> blocks) {

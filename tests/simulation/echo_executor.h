@@ -56,6 +56,9 @@ class EchoExecutor final : public Executor {
   uint32_t max_rows() const override { return options_.max_rows; }
   uint32_t max_slices() const override { return options_.max_slices; }
   uint32_t max_logit_rows() const override { return options_.max_slices + options_.max_scored_rows; }
+  size_t block_bytes() const override { return options_.block_tokens * sizeof(uint64_t); }
+  void save_block(BlockId block, std::span<std::byte> into) const override;
+  void load_block(BlockId block, std::span<const std::byte> from) override;
 
   // Overwrites blocks whose content nobody may read any more.
   void poison(std::span<const BlockId> blocks);

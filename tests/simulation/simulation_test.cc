@@ -23,6 +23,9 @@ TEST(Simulation, in_20000_worlds_each_answer_is_the_one_its_request_gets_alone) 
   EXPECT_GT(totals.num_passed_over, 1'000u);
   EXPECT_GT(totals.num_evictions, 100'000u);
   EXPECT_GT(totals.num_blocks_removed, 50'000u);
+  EXPECT_GT(totals.num_blocks_saved, 10'000u);
+  EXPECT_GT(totals.num_blocks_loaded, 10'000u);
+  EXPECT_GT(totals.num_second_lives, 3'000u);
   EXPECT_GT(totals.num_cancelled, 10'000u);
   EXPECT_GT(totals.num_failed, 5'000u);
   EXPECT_GT(totals.num_stopped, 20'000u);

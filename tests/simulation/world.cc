@@ -3,8 +3,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/check.h"
+#include "engine/block_traffic.h"
 #include "dice.h"
 
 namespace slipstream {
@@ -105,13 +107,21 @@ std::string compare(const World& world, const WorldRequest& asked, const Reader&
   return answer == alone ? "" : fmt::format("{}, alone: {}", to_string(answer), to_string(alone));
 }
 
+// What a request may wait for a store: its own fetch, in which each block tarries (with each look at it, and each wait,
+// one step nearer), until one that never comes is given up.
+uint64_t store_bound(const World& world, const WorldRequest& asked) {
+  if (!world.store) return 0;
+  const uint64_t num_blocks = asked.request.prompt.size() / world.options.block_tokens + 2;
+  return num_blocks * (world.store->waits_until_found + 2) + static_cast<uint64_t>(kPatience_s / 0.02) + 2;
+}
+
 // The oldest sequence comes at least one token nearer to its end in each step, and everyone becomes the oldest; a
 // failed slice ends.
 uint64_t step_bound(const World& world) {
   uint64_t bound = 2;
   uint32_t last_submit = 0;
   for (const WorldRequest& asked : world.requests) {
-    bound += asked.request.prompt.size() + asked.request.max_tokens + 1;
+    bound += asked.request.prompt.size() + asked.request.max_tokens + 1 + store_bound(world, asked);
     last_submit = std::max(last_submit, asked.submit_step);
   }
   return bound + last_submit;
@@ -150,6 +160,15 @@ World make_world(uint64_t seed, const WorldShape& shape) {
   options.eos_tokens = shape.eos_tokens;
   options.num_clients = dice.one_in(3) ? 1 : dice.from(2, 4);
   options.turn_tokens = dice.one_in(2) ? dice.from(1, 20) : dice.from(1, 300);
+  if (options.prefix_cache && dice.one_in(3)) {
+    StoreHabits& store = world.store.emplace();
+    if (dice.one_in(3)) store.refuses_one_in = dice.from(2, 20);
+    if (dice.one_in(3)) store.loses_one_in = dice.from(2, 20);
+    if (dice.one_in(2)) store.waits_until_found = dice.from(1, 6);
+    if (dice.one_in(8)) store.hangs_after = dice.from(0, 20);
+    if (dice.one_in(4)) store.max_blocks = dice.from(1, 10);
+    store.max_coming = dice.from(1, 8);
+  }
   const bool one_is_greedy = dice.one_in(2);
   if (dice.one_in(5)) world.fail_one_in = dice.from(2, 40);
 
@@ -208,11 +227,11 @@ std::string to_string(const Answer& answer) {
 }
 
 WorldResult run_world(const World& world, Executor& executor, EchoExecutor* echo, const TokenTable& table,
-                      std::span<const Answer> alone, std::atomic<uint64_t>& clock_ns) {
+                      std::span<const Answer> alone, std::atomic<uint64_t>& clock_ns, MemoryStore* store) {
   static ThreadPool pool(1);
   Dice dice(world.seed ^ 0x11fe);
   WorldResult result;
-  Engine engine(world.options, executor, pool, &table, Clock::manual(&clock_ns));
+  Engine engine(world.options, executor, pool, &table, Clock::manual(&clock_ns), store);
   std::vector<Reader> readers(world.requests.size());
   const auto fault = [&](size_t index, const std::string& what) {
     result.fault = fmt::format("request {}: {}", index, what);
@@ -259,6 +278,10 @@ WorldResult run_world(const World& world, Executor& executor, EchoExecutor* echo
   if (echo != nullptr) result.num_copies = echo->num_copies();
   if (result.stats.blocks_in_use != 0)
     result.fault = fmt::format("{} blocks are held by nobody", result.stats.blocks_in_use);
+  if (store != nullptr) {
+    engine.stop();
+    engine.run();
+  }
   return result;
 }
 
@@ -277,15 +300,37 @@ void WorldTotals::add(const WorldResult& result) {
   num_stopped += result.num_by_finish[static_cast<int>(FinishReason::kStop)];
   num_at_length += result.num_by_finish[static_cast<int>(FinishReason::kLength)];
   num_blocks_removed += result.stats.num_blocks_removed;
+  num_blocks_saved += result.stats.disk.writes;
+  num_blocks_loaded += result.stats.disk.hits;
+  num_second_lives += result.num_lives > 1 ? 1 : 0;
 }
 
 std::string WorldTotals::describe(double seconds) const {
   return fmt::format(
       "{} worlds, {} steps ({:.0f}/s), {} rows; {} preemptions; cache: {} tokens reused, {} hits, {} copies, {} waits, "
-      "{} blocks forgotten, {} of them evicted; ended: {} stop, {} length, {} cancelled, {} failed",
+      "{} blocks forgotten, {} of them evicted, {} saved, {} loaded ({} second lives); ended: {} stop, {} length, "
+      "{} cancelled, {} failed",
       num_worlds, num_steps, static_cast<double>(num_steps) / seconds, num_rows, num_preemptions, num_cached_tokens,
-      num_hits, num_copies, num_passed_over, num_blocks_removed, num_evictions, num_stopped, num_at_length,
-      num_cancelled, num_failed);
+      num_hits, num_copies, num_passed_over, num_blocks_removed, num_evictions, num_blocks_saved, num_blocks_loaded,
+      num_second_lives, num_stopped, num_at_length, num_cancelled, num_failed);
+}
+
+// Two processes, one after the other, over one store: the same requests, but those that have a key of their own have
+// another one, and must find nothing.
+WorldResult run_two_lives(World world, const std::function<WorldResult(const World&, MemoryStore*)>& live,
+                          std::atomic<uint64_t>& clock_ns) {
+  MemoryStore store(world.options.block_tokens, *world.store, world.seed);
+  store.clock_ns = &clock_ns;
+  const WorldResult first = live(world, &store);
+  if (!first.fault.empty()) return first;
+  store.restart();
+  for (WorldRequest& asked : world.requests) {
+    if (asked.request.cache_key.low != 0) asked.request.cache_key.low += world.requests.size();
+  }
+  WorldResult second = live(world, &store);
+  if (!second.fault.empty()) second.fault = "in the second life: " + second.fault;
+  second.num_lives = 2;
+  return second;
 }
 
 WorldResult run_echo_world(uint64_t seed) {
@@ -295,16 +340,19 @@ WorldResult run_echo_world(uint64_t seed) {
   std::vector<Answer> alone;
   for (const WorldRequest& asked : world.requests) alone.push_back(echo_answer(world, asked.request, table));
   std::atomic<uint64_t> clock_ns{0};
-  EchoExecutor executor({.vocab_size = shape.vocab_size,
-                         .num_blocks = world.options.num_blocks,
-                         .block_tokens = world.options.block_tokens,
-                         .max_rows = world.options.max_num_batched_tokens,
-                         .max_slices = world.options.max_num_seqs,
-                         .max_scored_rows = 1 + static_cast<uint32_t>(seed % 6),
-                         .clock_ns = &clock_ns,
-                         .ns_per_step = world.ns_per_step,
-                         .ns_per_row = world.ns_per_row});
-  return run_world(world, executor, &executor, table, alone, clock_ns);
+  const auto live = [&](const World& its_world, MemoryStore* store) {
+    EchoExecutor executor({.vocab_size = shape.vocab_size,
+                           .num_blocks = world.options.num_blocks,
+                           .block_tokens = world.options.block_tokens,
+                           .max_rows = world.options.max_num_batched_tokens,
+                           .max_slices = world.options.max_num_seqs,
+                           .max_scored_rows = 1 + static_cast<uint32_t>(seed % 6),
+                           .clock_ns = &clock_ns,
+                           .ns_per_step = world.ns_per_step,
+                           .ns_per_row = world.ns_per_row});
+    return run_world(its_world, executor, &executor, table, alone, clock_ns, store);
+  };
+  return world.store ? run_two_lives(world, live, clock_ns) : live(world, nullptr);
 }
 
 }  // namespace slipstream

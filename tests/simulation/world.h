@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/memory_store.h"
 #include "echo_executor.h"
 
 namespace slipstream {
@@ -26,6 +27,7 @@ struct World {
   std::vector<WorldRequest> requests;
   uint32_t fail_one_in = 0;             // one of so many steps has a number that is not finite; 0: none
   uint32_t clear_one_in = 0;            // the cache is cleared before one of so many steps; 0: never
+  std::optional<StoreHabits> store;     // blocks go there and come back; and the world is lived through twice over it
   uint64_t ns_per_step = 0;             // what the executor's step takes
   uint64_t ns_per_row = 0;
 };
@@ -68,11 +70,13 @@ struct WorldResult {
   EngineStats stats;
   uint64_t num_by_finish[3] = {};  // answers by FinishReason
   uint64_t num_copies = 0;
+  uint64_t num_lives = 1;
 };
 
 // Lives through it. `alone`: the answers, one per request. echo: the executor when it is one, for poison and failures.
+// store: null, or the world's own; what is cached is in it at the end.
 WorldResult run_world(const World& world, Executor& executor, EchoExecutor* echo, const TokenTable& table,
-                      std::span<const Answer> alone, std::atomic<uint64_t>& clock_ns);
+                      std::span<const Answer> alone, std::atomic<uint64_t>& clock_ns, MemoryStore* store = nullptr);
 
 // Of many worlds: what happened in them, so that a test can show that it did.
 struct WorldTotals {
@@ -90,6 +94,9 @@ struct WorldTotals {
   uint64_t num_stopped = 0;
   uint64_t num_at_length = 0;
   uint64_t num_blocks_removed = 0;
+  uint64_t num_blocks_saved = 0;
+  uint64_t num_blocks_loaded = 0;
+  uint64_t num_second_lives = 0;
   void add(const WorldResult& result);
   std::string describe(double seconds) const;
 };

@@ -31,6 +31,9 @@ class GatedExecutor final : public Executor {
   uint32_t max_rows() const override { return echo_.max_rows(); }
   uint32_t max_slices() const override { return echo_.max_slices(); }
   uint32_t max_logit_rows() const override { return echo_.max_logit_rows(); }
+  size_t block_bytes() const override { return echo_.block_bytes(); }
+  void save_block(BlockId block, std::span<std::byte> into) const override { echo_.save_block(block, into); }
+  void load_block(BlockId block, std::span<const std::byte> from) override { echo_.load_block(block, from); }
 
   // Any thread.
   void hold();                 // no further step ends ...
