@@ -123,8 +123,8 @@ class KvLedger {
   // Forgets everything that no table holds.
   void forget_all();
 
-  // Since clear_changes(), in order; and what a change is about. Until the next commit of a step no block is stored that
-  // was removed meanwhile.
+  // Since clear_changes(), in order; and what a change is about: to be read before a block that was removed is stored
+  // again, which no step does with one that it took.
   std::span<const CacheChange> changes() const { return changes_; }
   void clear_changes() { changes_.clear(); }
   std::span<const TokenId> tokens(const CacheChange& change) const {

@@ -7,8 +7,8 @@
 // still, so the parent's name stands for it. That is exact as long as nobody finds two texts with one SHA-256, and who
 // does not know the secret cannot even try.
 //
-// A block that is not full, the end of a sequence, goes by the first of its tokens alone, since whoever asks for it does
-// not know how many there are: of those that begin with one token under one parent, the last is kept.
+// A block that is not full, the end of a sequence, goes by the first of its tokens alone, since whoever asks for it
+// does not know how many there are: of those that begin with one token under one parent, the last is kept.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Blocks between memory and a store (disk/block_store.h). What is forgotten for want of room goes out before anything is
-// written over it; what the next request could use comes in before the request is admitted.
+// Blocks between memory and a store (disk/block_store.h). What is forgotten for want of room goes out before anything
+// is written over it; what the next request could use comes in before the request is admitted.
 //
 //   take_arrivals()      what has come is remembered, as if somebody had just computed it
 //   plan()               is_worth_waiting(): asks the store for the blocks of whoever is next
@@ -10,8 +10,8 @@
 // store has them, and at last the end of a sequence that goes on with the next token. They belong to nobody: like all
 // remembered blocks they may be forgotten again, before whoever waited for them is admitted. Each sequence is fetched
 // for at most once and waits for nothing but that, and for the fetches before it; a fetch that hears nothing for
-// kPatience_s is given up, and nothing is asked for until what it had asked for has come. So a store that loses, tarries
-// or hangs costs time, and only the first who meets it, and nobody waits for ever.
+// kPatience_s is given up, and nothing is asked for until what it had asked for has come. So a store that loses or
+// tarries costs time, one that hangs costs it once, and nobody waits for ever.
 //
 // Engine thread. Allocates nothing after construction, but for save_all().
 #pragma once

@@ -70,8 +70,8 @@ class Engine {
 
   // Any thread. New requests are refused from now on (kUnavailable).
   void drain();
-  // Any thread. Before its next step the engine forgets what is cached, in the store too, but for what running sequences
-  // hold.
+  // Any thread. Before its next step the engine forgets what is cached, in the store too, but for what running
+  // sequences hold.
   void clear_cache();
   // Any thread. True when nothing runs or waits.
   bool idle() const;
