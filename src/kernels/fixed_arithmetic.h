@@ -7,6 +7,10 @@
 
 namespace slipstream {
 
+// Which arithmetic this is, for K and V that outlive the program (model/model_digest.h). Raise it whenever the bits of
+// K or V change for the same model and tokens: a constant here, the order of an operation, what a block's bytes are.
+inline constexpr uint32_t kArithmeticVersion = 1;
+
 inline constexpr uint32_t kChunkInputs = 256;               // inputs that share one activation scale
 inline constexpr uint32_t kBiasGroups = 32;                 // weight groups whose biases are added together
 inline constexpr float kInt16Range = 32512.0f;              // activations are integers in +-32512 = 127 * 256
