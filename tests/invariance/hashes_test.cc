@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "invariance/logits_hashes.h"
+#include "kernels/fixed_arithmetic.h"
 
 namespace slipstream {
 namespace {
@@ -49,8 +50,29 @@ void expect_hashes(const std::string& name, const LoadedModel& model, const Prom
   }
 }
 
+TEST(LogitsHashes, are_committed_as_write_hashes_made_them_under_the_version_of_this_arithmetic) {
+  const HashesFile committed = committed_hashes();
+  EXPECT_EQ(committed.arithmetic_version, kArithmeticVersion)
+      << "build/release/tests/invariance/write_hashes makes tests/data/hashes.json for this version";
+  EXPECT_TRUE(committed.digest == hashes_digest(committed.arithmetic_version, committed.hashes))
+      << "hashes of the same version never change: raise kArithmeticVersion, then let write_hashes make the file";
+}
+
+TEST(LogitsHashes, change_only_with_the_version_of_the_arithmetic) {
+  const HashesFile committed{.arithmetic_version = 3, .digest = "", .hashes = {{"a", {"1", "2"}}, {"b", {"3"}}}};
+  const LogitsHashes one_more{{"a", {"1", "2"}}, {"b", {"3"}}, {"c", {"4"}}};
+  const LogitsHashes changed{{"a", {"1", "5"}}, {"b", {"3"}}};
+  EXPECT_TRUE(next_hashes_json(committed, 3, one_more).ok());
+  EXPECT_TRUE(next_hashes_json(committed, 4, changed).ok());
+  const auto refused = next_hashes_json(committed, 3, changed);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("raise kArithmeticVersion"), std::string::npos) << refused.error().message;
+  EXPECT_NE(hashes_digest(3, changed), hashes_digest(3, committed.hashes));
+  EXPECT_NE(hashes_digest(4, changed), hashes_digest(3, changed));
+}
+
 TEST(LogitsHashes, of_the_checkpoints_are_the_committed_ones_however_they_are_computed) {
-  const LogitsHashes committed = committed_hashes();
+  const LogitsHashes committed = committed_hashes().hashes;
   ThreadPool pool(2);
   for (const std::string& folder : committed_oracles()) {
     const Oracle oracle = read_oracle(folder);
@@ -80,7 +102,7 @@ TEST(LogitsHashes, of_the_real_model_are_the_committed_ones_however_they_are_com
   const auto model = load_model(*file, pool);
   ASSERT_TRUE(model.ok()) << model.error().message;
   const Prompts prompts = smollm2_prompts(read_smollm2_golden());
-  const auto committed = committed_hashes().at(kSmolLm2Name);
+  const auto committed = committed_hashes().hashes.at(kSmolLm2Name);
   expect_hashes("SmolLM2", model.value(), prompts, committed, 2, {{.isa = Isa::kReference}});
   if (!isa_supported(best_isa()) || best_isa() == Isa::kReference)
     GTEST_SKIP() << "SKIPPED avx2: this processor does not have it";

@@ -18,13 +18,36 @@ using HashState = std::unique_ptr<XXH3_state_t, FreeState>;
 
 }  // namespace
 
-LogitsHashes committed_hashes() {
-  std::ifstream file(std::string(SLIPSTREAM_TEST_DATA) + "/hashes.json");
-  CHECK(file.good(), "tests/data/hashes.json cannot be read");
-  return nlohmann::json::parse(file).get<LogitsHashes>();
+std::string hashes_file() { return std::string(SLIPSTREAM_TEST_DATA) + "/hashes.json"; }
+
+HashesFile committed_hashes() {
+  std::ifstream file(hashes_file());
+  CHECK(file.good(), "{} cannot be read", hashes_file());
+  const auto json = nlohmann::json::parse(file);
+  return {json.at("arithmetic_version"), json.at("digest"), json.at("hashes").get<LogitsHashes>()};
 }
 
-std::string hashes_json(const LogitsHashes& hashes) { return nlohmann::json(hashes).dump(1) + "\n"; }
+std::string hashes_digest(uint32_t arithmetic_version, const LogitsHashes& hashes) {
+  const std::string text = nlohmann::json::array({arithmetic_version, hashes}).dump();
+  return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
+}
+
+Result<std::string> next_hashes_json(const HashesFile& committed, uint32_t arithmetic_version,
+                                     const LogitsHashes& hashes) {
+  for (const auto& [name, of_prompts] : hashes) {
+    const auto before = committed.hashes.find(name);
+    if (before == committed.hashes.end() || before->second == of_prompts) continue;
+    if (committed.arithmetic_version == arithmetic_version) {
+      return invalid("the logits of {} are not those of arithmetic version {}: raise kArithmeticVersion in "
+                     "src/kernels/fixed_arithmetic.h if that is on purpose",
+                     name, arithmetic_version);
+    }
+  }
+  const nlohmann::json file = {{"arithmetic_version", arithmetic_version},
+                               {"digest", hashes_digest(arithmetic_version, hashes)},
+                               {"hashes", hashes}};
+  return file.dump(1) + "\n";
+}
 
 Prompts oracle_prompts(const Oracle& oracle) {
   Prompts prompts;

@@ -1,8 +1,11 @@
-// write_hashes: prints tests/data/hashes.json as the reference computes it. After a change of the arithmetic, which is
-// a decision of its own:  build/release/tests/invariance/write_hashes > tests/data/hashes.json
+// write_hashes: makes tests/data/hashes.json anew, as the reference computes it. After a change of the arithmetic, which
+// is a decision of its own: raise kArithmeticVersion, without which a change is refused.
 #include <fmt/format.h>
 
+#include <fstream>
+
 #include "invariance/logits_hashes.h"
+#include "kernels/fixed_arithmetic.h"
 
 namespace slipstream {
 namespace {
@@ -25,8 +28,14 @@ int write_hashes() {
   const auto model = load_model(*file, pool);
   CHECK(model.ok(), "{}", model.error().message);
   hashes[kSmolLm2Name] = logits_hashes(model.value(), pool, smollm2_prompts(read_smollm2_golden()), setting);
-  fmt::print("{}", hashes_json(hashes));
-  return 0;
+  const auto json = next_hashes_json(committed_hashes(), kArithmeticVersion, hashes);
+  if (!json.ok()) {
+    fmt::print(stderr, "write_hashes: {}\n", json.error().message);
+    return 1;
+  }
+  std::ofstream out(hashes_file());
+  out << json.value();
+  return out.flush().good() ? 0 : 1;
 }
 
 }  // namespace

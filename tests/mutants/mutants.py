@@ -2,7 +2,8 @@
 
 from cache_mutants import CACHE_MUTANTS
 from engine_mutants import ENGINE_MUTANTS
+from model_mutants import MODEL_MUTANTS
 from queue_mutants import QUEUE_MUTANTS
 from text_mutants import TEXT_MUTANTS
 
-MUTANTS = [*CACHE_MUTANTS, *ENGINE_MUTANTS, *QUEUE_MUTANTS, *TEXT_MUTANTS]
+MUTANTS = [*CACHE_MUTANTS, *ENGINE_MUTANTS, *MODEL_MUTANTS, *QUEUE_MUTANTS, *TEXT_MUTANTS]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Puts one bug at a time (mutants.py) into a copy of the sources and shows that the tests of cache, cache keys and
-engine catch it.
+"""Puts one bug at a time (mutants.py) into a copy of the sources and shows that the tests of cache, cache keys, model
+digest and engine catch it.
 
     python3 tests/mutants/run.py [--jobs N] [--worlds N] [--only WORD]
 
@@ -26,15 +26,18 @@ FOLDERS = ["src", "tests/simulation"]
 COMMON = ["src/base/*.cc", "src/sample/*.cc", "src/cache/*.cc", "src/engine/*.cc", "src/kernels/scalar_math.cc",
           "src/text/detokenizer.cc"]
 WORLD = ["tests/simulation/echo_executor.cc", "tests/simulation/plain_answer.cc", "tests/simulation/world.cc"]
+MODEL = ["src/files/*.cc", "src/kernels/*.cc", "src/model/*.cc"]
 GTEST = ["-lgtest", "-lgtest_main"]
 PROGRAMS = {  # name: its own sources, libraries, arguments
     "cache_test": (["src/cache/*_test.cc"], GTEST, []),
     "cache_key_test": (["src/server/cache_key.cc", "src/server/cache_key_test.cc"], GTEST, []),
+    "model_digest_test": (MODEL + ["src/model/model_digest_test.cc"], GTEST, []),
     "engine_test": (["src/engine/*_test.cc"], GTEST, []),
     "simulation": (WORLD + ["tests/simulation/simulation_test.cc"], GTEST, ["--gtest_filter=-*20000*"]),
     "worlds": (WORLD + ["tests/simulation/simulation_worlds.cc"], [], None),
 }
-FLAGS = ["-std=c++20", "-O1", "-march=x86-64-v3", "-ffp-contract=off", "-w", "-Isrc", "-Itests/simulation"]
+FLAGS = ["-std=c++20", "-O1", "-march=x86-64-v3", "-ffp-contract=off", "-w", "-Isrc", "-Itests/simulation",
+         f'-DSLIPSTREAM_TEST_DATA="{ROOT}/tests/data"']
 TIMEOUT_S = 30
 
 
@@ -74,7 +77,7 @@ def depends_on(base, source, files):
 def link(program, objects, folder, base):
     own, libraries, _ = PROGRAMS[program]
     files = []
-    for source in objects["common"] + objects[program]:
+    for source in dict.fromkeys(objects["common"] + objects[program]):
         changed = object_of(folder, source)
         files.append(str(changed if changed.exists() else object_of(base, source)))
     target = folder / program
