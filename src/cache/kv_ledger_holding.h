@@ -1,6 +1,8 @@
 // For the ledger's tests: sequences as the engine leads them, in blocks of four tokens.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -70,6 +72,29 @@ inline std::string check(const KvLedger& ledger, std::initializer_list<const Hol
     holders.push_back({holding->table, std::span(holding->all).first(holding->num_computed), holding->keys});
   }
   return ledger.check(holders);
+}
+
+// Tokens that a sequence computed, and gave back.
+inline void remember(KvLedger& ledger, const std::vector<TokenId>& all, const SequenceKeys& keys = {}) {
+  Holding holding{all, {}, 0, keys};
+  ASSERT_TRUE(holding.compute(ledger));
+  holding.end(ledger);
+  ASSERT_EQ(check(ledger, {}), "");
+}
+
+// How many tokens of these are found, whole blocks and common ones.
+inline uint32_t found(KvLedger& ledger, const std::vector<TokenId>& all, const SequenceKeys& keys = {}) {
+  BlockTable table;
+  const Match match = ledger.match(all, keys, table);
+  EXPECT_EQ(match.num_tokens, table.size() * kBlockTokens);
+  EXPECT_EQ(match.source.has_value(), match.num_common > 0);
+  ledger.release(table);
+  return match.num_tokens + match.num_common;
+}
+
+inline std::vector<TokenId> joined(std::vector<TokenId> all, const std::vector<TokenId>& more) {
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
 }
 
 }  // namespace slipstream

@@ -9,29 +9,6 @@
 namespace slipstream {
 namespace {
 
-// Tokens that a sequence computed, and gave back.
-void remember(KvLedger& ledger, const std::vector<TokenId>& all, const SequenceKeys& keys = {}) {
-  Holding holding{all, {}, 0, keys};
-  ASSERT_TRUE(holding.compute(ledger));
-  holding.end(ledger);
-  ASSERT_EQ(check(ledger, {}), "");
-}
-
-// How many tokens of these are found, whole blocks and common ones.
-uint32_t found(KvLedger& ledger, const std::vector<TokenId>& all, const SequenceKeys& keys = {}) {
-  BlockTable table;
-  const Match match = ledger.match(all, keys, table);
-  EXPECT_EQ(match.num_tokens, table.size() * kBlockTokens);
-  EXPECT_EQ(match.source.has_value(), match.num_common > 0);
-  ledger.release(table);
-  return match.num_tokens + match.num_common;
-}
-
-std::vector<TokenId> joined(std::vector<TokenId> all, const std::vector<TokenId>& more) {
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
-
 TEST(KvLedgerReuse, the_same_tokens_again_leave_one_to_compute_however_many_they_are) {
   for (uint32_t count = 1; count <= 13; ++count) {
     KvLedger ledger(options(12));

@@ -2,8 +2,9 @@
 
 from cache_mutants import CACHE_MUTANTS
 from engine_mutants import ENGINE_MUTANTS
+from media_mutants import MEDIA_MUTANTS
 from model_mutants import MODEL_MUTANTS
 from queue_mutants import QUEUE_MUTANTS
 from text_mutants import TEXT_MUTANTS
 
-MUTANTS = [*CACHE_MUTANTS, *ENGINE_MUTANTS, *MODEL_MUTANTS, *QUEUE_MUTANTS, *TEXT_MUTANTS]
+MUTANTS = [*CACHE_MUTANTS, *ENGINE_MUTANTS, *MEDIA_MUTANTS, *MODEL_MUTANTS, *QUEUE_MUTANTS, *TEXT_MUTANTS]
