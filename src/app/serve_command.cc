@@ -11,6 +11,7 @@
 
 #include "app/commands.h"
 #include "app/compute_options.h"
+#include "app/disk_store.h"
 #include "app/memory_plan.h"
 #include "app/model_files.h"
 #include "app/model_path.h"
@@ -42,8 +43,7 @@ Result<Number> random_number() {
 }
 
 // Keys as one (--share-cache) are as none.
-Result<CacheKeys> cache_keys(const ServeSettings& settings) {
-  ASSIGN_OR_RETURN(const CacheSecret secret, random_number<CacheSecret>());
+CacheKeys cache_keys(const ServeSettings& settings, const CacheSecret& secret) {
   return CacheKeys(secret, settings.share_cache ? std::vector<std::string>() : settings.api_keys);
 }
 
@@ -177,7 +177,9 @@ Status serve(const ServeSettings& settings) {
   for (const std::string& warning : settings.warnings) LOG_WARNING("{}", warning);
   ASSIGN_OR_RETURN(const ModelPath found, find_model_or_dummy(settings.model, settings.dummy));
   const std::string name = settings.served_model_name.empty() ? found.name : settings.served_model_name;
-  ASSIGN_OR_RETURN(const CacheKeys keys, cache_keys(settings));
+  ASSIGN_OR_RETURN(const CacheSecret fresh_secret, random_number<CacheSecret>());
+  ASSIGN_OR_RETURN(std::optional<OpenedCacheFolder> cache_folder, open_cache_folder(settings, fresh_secret));
+  const CacheKeys keys = cache_keys(settings, cache_folder ? cache_folder->secret : fresh_secret);
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server, open_server(settings, name, keys));
   std::vector<ChatPrompt> warm_prompts;
   if (!settings.warm_prompts.empty()) {
@@ -197,8 +199,10 @@ Status serve(const ServeSettings& settings) {
   options.max_context = capacity.max_model_len;
   ASSIGN_OR_RETURN(const std::unique_ptr<CpuExecutor> executor,
                    CpuExecutor::make(model.config, model.weights, pool, options));
+  ASSIGN_OR_RETURN(const std::unique_ptr<DiskCache> disk,
+                   open_disk_cache(settings, std::move(cache_folder), model, *executor, pool));
   ASSIGN_OR_RETURN(const EngineOptions engine_settings, engine_options(settings, capacity, model.config));
-  Engine engine(engine_settings, *executor, pool, &model.text.tokenizer.table(), Clock::real());
+  Engine engine(engine_settings, *executor, pool, &model.text.tokenizer.table(), Clock::real(), disk.get());
   const ModelText& text = model.text;
   const ServedModel served{&text.tokenizer, text.chat_template ? &*text.chat_template : nullptr,
                            model.config.vocab_size, capacity.max_model_len,

@@ -60,8 +60,6 @@ Status read_origin(std::string_view text, ServeSettings& settings) {
   return ok_status();
 }
 
-Status not_yet(std::string_view, ServeSettings&) { return invalid("not yet; a later version will have it"); }
-
 const ServeOption kOptions[] = {
     {"--continuous-batching", "", kBatching,
      "Requests run together, up to --max-num-seqs of them. Without it (simple mode) one runs at a time and the "
@@ -142,8 +140,17 @@ const ServeOption kOptions[] = {
      "cached. With several API keys they are computed and stored for each, unless --share-cache; a request with "
      "cache_salt does not find them",
      false, [](std::string_view v, ServeSettings& s) { return read_text(v, s.warm_prompts); }},
-    {"--cache-dir", "DIR", "", "", false, not_yet},
-    {"--cache-disk-mb", "N", "", "", false, not_yet},
+    {"--cache-dir", "DIR", kCache,
+     "What memory has no room for, and all that is cached when the server ends, is kept in files in DIR, and found "
+     "there by later requests and by the next server of this model. One server at a time; DIR is made if it is not "
+     "there, for its owner alone: what users wrote can be worked out from it. DELETE /v1/cache empties it too",
+     false, [](std::string_view v, ServeSettings& s) { return read_text(v, s.cache_dir); }},
+    {"--cache-disk-mb", "N", kCache,
+     "With --cache-dir: at most N MiB of files (10240); those unused for longest go first. What does not fit, on a "
+     "full disk either, is forgotten",
+     false, [](std::string_view v, ServeSettings& s) {
+       return read_whole<uint64_t>(v, 1, uint64_t{1} << 40, s.cache_disk_mb);
+     }},
 
     {"--host", "ADDRESS", kServer,
      "Address to listen on (127.0.0.1). Any but this machine's own needs --api-key-file, --api-key or --no-auth", false,
@@ -267,6 +274,10 @@ void check_together(std::span<const GivenOption> given, ServeSettings& settings,
   if (!settings.warm_prompts.empty() && !settings.prefix_cache) {
     mistakes.push_back("--warm-prompts, --no-prefix-cache: give one of the two");
   }
+  if (!settings.cache_dir.empty() && !settings.prefix_cache) {
+    mistakes.push_back("--cache-dir, --no-prefix-cache: give one of the two");
+  }
+  if (has("--cache-disk-mb") && settings.cache_dir.empty()) mistakes.push_back("--cache-disk-mb: needs --cache-dir");
   warn_of_idle_options(has("--prefix-cache-size"), settings);
   if (settings.no_auth && !settings.api_keys.empty()) mistakes.push_back("--api-key, --no-auth: give one of the two");
   if (const auto twice = repeated(settings.api_keys)) {

@@ -37,6 +37,8 @@ struct ServeSettings {
   bool memory_aware_cache = true;            // false: the number of remembered prompts is bounded too
   uint32_t prefix_cache_size = 100;          // that bound
   bool share_cache = false;                  // between API keys
+  std::string cache_dir;                     // "": nothing is kept on a disk
+  uint64_t cache_disk_mb = 10240;            // in it, at most
 
   std::string host = "127.0.0.1";
   uint16_t port = 8000;

@@ -144,12 +144,16 @@ TEST(ServeSettings, an_option_given_twice_is_a_mistake) {
   EXPECT_EQ(read({{"--port", "1"}, {"--port", "2"}}).mistakes, (Mistakes{"--port: is given 2 times"}));
 }
 
-TEST(ServeSettings, options_of_the_cache_to_come_are_refused_with_not_yet) {
-  for (const char* name : {"--cache-dir", "--cache-disk-mb"}) {
-    const Outcome outcome = read({{name, "1"}});
-    ASSERT_EQ(outcome.mistakes.size(), 1u);
-    EXPECT_EQ(outcome.mistakes[0], std::string(name) + ": not yet; a later version will have it");
-  }
+TEST(ServeSettings, a_cache_on_the_disk_has_a_folder_and_a_size) {
+  const Outcome outcome = read({{"--cache-dir", "/var/cache/x"}, {"--cache-disk-mb", "300"}});
+  EXPECT_EQ(outcome.mistakes, Mistakes{});
+  EXPECT_EQ(outcome.settings.cache_dir, "/var/cache/x");
+  EXPECT_EQ(outcome.settings.cache_disk_mb, 300u);
+  EXPECT_EQ(read({{"--cache-disk-mb", "300"}}).mistakes, (Mistakes{"--cache-disk-mb: needs --cache-dir"}));
+  EXPECT_EQ(read({{"--cache-dir", "x"}, {"--cache-disk-mb", "0"}}).mistakes.size(), 1u);
+  EXPECT_EQ(read({{"--cache-dir", ""}}).mistakes.size(), 1u);
+  EXPECT_EQ(read({{"--cache-dir", "x"}, {"--no-prefix-cache", ""}}).mistakes,
+            (Mistakes{"--cache-dir, --no-prefix-cache: give one of the two"}));
 }
 
 TEST(ServeSettings, another_host_needs_a_key_or_no_auth) {

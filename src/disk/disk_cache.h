@@ -26,7 +26,7 @@ struct DiskCacheOptions {
   size_t max_block_bytes = 0;    // of one block's K and V
   Secret secret{};               // the folder's own
   // For blocks on their way to the disk, and as much for those on their way back.
-  uint64_t buffer_bytes = 64u << 20;
+  uint64_t buffer_bytes = 32u << 20;
 };
 
 class DiskCache final : public BlockStore {

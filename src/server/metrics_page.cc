@@ -110,6 +110,14 @@ void write_engine(MetricsWriter& writer, const EngineStats& stats) {
   writer.sample(kLookups, R"(,status="miss")", stats.cache.misses);
   writer.counter("slipstream_cache_evictions_total", "Cached KV blocks that were forgotten for want of room.",
                  stats.cache.evictions);
+  writer.gauge("slipstream_disk_cache_blocks", "KV blocks of this model on the disk.",
+               static_cast<double>(stats.disk.blocks));
+  writer.gauge("slipstream_disk_cache_bytes", "Bytes of all files of the cache on the disk.",
+               static_cast<double>(stats.disk.bytes));
+  writer.counter("slipstream_disk_cache_hits_total", "KV blocks that came back from the disk.", stats.disk.hits);
+  writer.counter("slipstream_disk_cache_writes_total", "KV blocks that were written to the disk.", stats.disk.writes);
+  writer.counter("slipstream_disk_cache_errors_total",
+                 "KV blocks whose file could not be written, or was not what it should be.", stats.disk.errors);
 }
 
 }  // namespace

@@ -61,7 +61,6 @@ class CommandLine(unittest.TestCase):
         self.assertIn("Usage: slipstream serve", said)
         self.assertIn("the KV cache is always paged", said)
         self.assertIn("for running and remembered tokens together", said)
-        self.assertNotIn("--cache-dir", said)  # not there yet
         self.assertLess(max(map(len, done.stdout.split("\n"))), 112)
 
     def test_nothing_to_do_is_help_and_2(self):
@@ -74,7 +73,7 @@ class CommandLine(unittest.TestCase):
         self.assertIn("Usage: slipstream serve [OPTIONS] [MODEL]", done.stderr)
 
     def test_every_mistake_is_named(self):
-        wrong = "serve --port 99999 --foo 3 --no-auth --api-key k --cache-dir x model --threads none"
+        wrong = "serve --port 99999 --foo 3 --no-auth --api-key k --cache-disk-mb 5 model --threads none"
         done = run(*wrong.split())
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         lines = done.stderr.splitlines()
@@ -82,7 +81,7 @@ class CommandLine(unittest.TestCase):
         for name in [
             "--foo: no such option",
             "--port: ",
-            "--cache-dir: not yet",
+            "--cache-disk-mb: needs --cache-dir",
             "--threads: ",
             "--api-key, --no-auth: ",
         ]:
