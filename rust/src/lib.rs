@@ -1,4 +1,5 @@
-//! Text for slipstream: tokenizers and chat templates, exported as the C functions of src/text/text_abi.h.
+//! What of slipstream is Rust. Text: tokenizers and chat templates, exported as the C functions of src/text/text_abi.h.
+//! Digests: those of src/digest/digest_abi.h.
 //!
 //! Everything that comes in is hostile: files, templates, requests. A fault is a sentence in words; a panic of a
 //! library is caught at the border (abi.rs) and becomes one too.
@@ -7,6 +8,7 @@ mod abi;
 mod added_tokens;
 mod budget;
 mod chat_template;
+mod digest_abi;
 mod final_message;
 mod gguf_vocabulary;
 mod limits;

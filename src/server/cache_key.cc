@@ -3,7 +3,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "base/sha256.h"
+#include "digest/sha256.h"
 
 namespace slipstream {
 namespace {

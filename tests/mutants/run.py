@@ -5,8 +5,8 @@ digest and engine catch it.
     python3 tests/mutants/run.py [--jobs N] [--worlds N] [--only WORD]
 
 Prints a table: which program noticed what. Exit 1 when a mutant survives, when an edit's anchor is not found exactly
-once, or when the sources fail without any mutant. Needs g++ (or $CXX), fmt, spdlog, xxhash and GoogleTest; compiles by
-itself, and only what the engine needs.
+once, or when the sources fail without any mutant. Needs g++ (or $CXX), fmt, spdlog, xxhash and GoogleTest, and the
+Rust crate as a build has left it; compiles the rest by itself, and only what the engine needs.
 """
 
 import argparse
@@ -30,7 +30,8 @@ MODEL = ["src/files/*.cc", "src/kernels/*.cc", "src/model/*.cc"]
 GTEST = ["-lgtest", "-lgtest_main"]
 PROGRAMS = {  # name: its own sources, libraries, arguments
     "cache_test": (["src/cache/*_test.cc"], GTEST, []),
-    "cache_key_test": (["src/server/cache_key.cc", "src/server/cache_key_test.cc"], GTEST, []),
+    "cache_key_test": (["src/digest/sha256.cc", "src/server/cache_key.cc", "src/server/cache_key_test.cc"],
+                       GTEST + [str(ROOT / "rust/target/release/libslipstream_rust.a")], []),
     "model_digest_test": (MODEL + ["src/model/model_digest_test.cc"], GTEST, []),
     "engine_test": (["src/engine/*_test.cc"], GTEST, []),
     "simulation": (WORLD + ["tests/simulation/simulation_test.cc"], GTEST, ["--gtest_filter=-*20000*"]),
