@@ -1,5 +1,5 @@
-// The C functions of the Rust crate in rust/ (its digest_abi.rs defines them), which has them from the crate `sha2`. The
-// class in sha256.h is what others use. They do not fail and do not allocate; a state is one thread's at a time.
+// The C functions of the Rust crate in rust/ (its digest_abi.rs defines them), which has SHA-256 from the crate `sha2`.
+// The class in sha256.h is what others use. They do not fail and do not allocate; a state is one thread's at a time.
 #pragma once
 
 #include <cstddef>

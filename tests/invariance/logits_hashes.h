@@ -1,10 +1,13 @@
 // The logits of known prompts as hashes: what every machine, compiler, instruction set and way of computing must give.
 //
 // A hash is XXH3 (64 bits, seed 0) over a prompt's logits, row after row, as the little-endian fp32 they are in memory.
-// tests/data/hashes.json: "hashes", checkpoint -> one hash for each of its golden prompts (SmolLM2: each chat with its
-// answer), in the product's arithmetic; "arithmetic_version", which arithmetic that was (kernels/fixed_arithmetic.h); and
-// "digest", of both, so that neither is changed by hand. write_hashes makes the file; a hash in it changes only when the
-// arithmetic does, and then on purpose: with its version, or K and V of the old one would be read from disks as the new.
+// tests/data/hashes.json:
+//   "hashes"              checkpoint -> one hash for each of its golden prompts (SmolLM2: each chat with its answer),
+//                         in the product's arithmetic
+//   "arithmetic_version"  which arithmetic that was (kernels/fixed_arithmetic.h)
+//   "digest"              of both, so that neither is changed by hand
+// write_hashes makes the file. A hash in it changes only when the arithmetic does, and then on purpose, with the
+// version: otherwise K and V of the old arithmetic would be read from disks as the new one's.
 #pragma once
 
 #include <cstdint>

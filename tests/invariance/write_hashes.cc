@@ -1,5 +1,5 @@
-// write_hashes: makes tests/data/hashes.json anew, as the reference computes it. After a change of the arithmetic, which
-// is a decision of its own: raise kArithmeticVersion, without which a change is refused.
+// write_hashes: makes tests/data/hashes.json anew, as the reference computes it. After a change of the arithmetic,
+// which is a decision of its own: raise kArithmeticVersion, without which a change is refused.
 #include <fmt/format.h>
 
 #include <fstream>
