@@ -132,11 +132,12 @@ TEST(MediaKeyInLedger, two_in_one_block_count_each_for_itself_and_in_their_order
   const RangeKey cat_dog[] = {{4, 6, cat}, {6, 8, dog}};
   const RangeKey dog_cat[] = {{4, 6, dog}, {6, 8, cat}};
   const RangeKey cats[] = {{4, 6, cat}, {6, 8, cat}};
+  const RangeKey dogs[] = {{4, 6, dog}, {6, 8, dog}};
   const RangeKey long_cat[] = {{4, 8, cat}};
   KvLedger ledger(options(12));
   remember(ledger, all, {{}, cat_dog});
   EXPECT_EQ(found(ledger, all, {{}, cat_dog}), 10u);
-  for (const std::span<const RangeKey> other : {std::span<const RangeKey>(dog_cat), {cats}, {long_cat}}) {
+  for (const std::span<const RangeKey> other : {std::span<const RangeKey>(dog_cat), {cats}, {dogs}, {long_cat}}) {
     EXPECT_EQ(found(ledger, all, {{}, other}), 4u);
   }
 }
