@@ -78,6 +78,7 @@ std::string AnswerWriter::chunk(uint32_t index, std::string_view delta, std::str
   out += "}]";
   if (extras.usage != nullptr) out += R"(,"usage":)" + usage_object(*extras.usage);
   else if (announces_usage_) out += R"(,"usage":null)";
+  if (!extras.cache.empty()) out += R"(,"cache":)" + extras.cache;
   out += '}';
   return out;
 }

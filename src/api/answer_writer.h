@@ -25,6 +25,7 @@ struct AnswerExtras {
   const std::vector<TokenId>* token_ids = nullptr;         // null: not written
   const std::vector<TokenId>* prompt_token_ids = nullptr;  // the same; written beside a chat's choices, or in one
   const Usage* usage = nullptr;                            // a chunk's own; null: null if announced, else not written
+  std::string cache;                                       // a chunk's own, JSON; empty: not written
 };
 
 struct AnswerChoice {

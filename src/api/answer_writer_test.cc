@@ -49,6 +49,11 @@ TEST(AnswerWriter, chunks_of_a_chat_stream) {
             json::parse(head + R"([{"index":0,"delta":{"content":"hi\n"},"logprobs":null,"finish_reason":null}]})"));
   EXPECT_EQ(json::parse(writer.finish(1, "stop")),
             json::parse(head + R"([{"index":1,"delta":{},"logprobs":null,"finish_reason":"stop"}]})"));
+  AnswerExtras with_cache;
+  with_cache.cache = R"({"status":"HIT"})";
+  EXPECT_EQ(json::parse(writer.finish(1, "stop", with_cache)),
+            json::parse(head + R"([{"index":1,"delta":{},"logprobs":null,"finish_reason":"stop"}],)"
+                               R"("cache":{"status":"HIT"}})"));
   writer.announce_usage();
   EXPECT_EQ(json::parse(writer.text(0, "x"))["usage"], json(nullptr));
   EXPECT_EQ(

@@ -164,6 +164,14 @@ AnswerExtras Answer::extras_now(uint32_t index) {
   return extras;
 }
 
+// What goes out with a choice's end. The last choice to end brings what the cache had, where no chunk of usage will.
+AnswerExtras Answer::last_extras(uint32_t index) {
+  AnswerExtras extras = extras_now(index);
+  const bool is_last = ++num_ended_ == streams_.size();
+  if (is_last && !asked_.generation.include_usage) extras.cache = cache_report_.json();
+  return extras;
+}
+
 // One choice's text, as it comes. While a write waits for a slow reader, the stream gathers: nothing is lost, nothing
 // piles up.
 Task<void> Answer::pump(HttpExchange& exchange, const AnswerWriter& writer, uint32_t index) {
@@ -184,7 +192,7 @@ Task<void> Answer::pump(HttpExchange& exchange, const AnswerWriter& writer, uint
       exchange.put_event(write_error(api_error(*event->error)));
       interrupt_all();
     } else if (event->finish && !event->error) {
-      exchange.put_event(writer.finish(index, finish_word(*event->finish), extras_now(index)));
+      exchange.put_event(writer.finish(index, finish_word(*event->finish), last_extras(index)));
     }
     ended = event->finish.has_value();
     co_await exchange.flush();

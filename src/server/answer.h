@@ -52,12 +52,14 @@ class Answer {
   void interrupt_all();
   AnswerExtras first_extras(uint32_t index);
   AnswerExtras extras_now(uint32_t index);
+  AnswerExtras last_extras(uint32_t index);
 
   Asked asked_;
   std::vector<TextStream> streams_;  // [prompts * num_choices]: choice c of prompt p is p * num_choices + c
   std::vector<ChoiceReport> reports_;  // the same
   Usage usage_;
   CacheReport cache_report_;
+  uint32_t num_ended_ = 0;           // choices of a stream that came to their end
   bool failed_ = false;              // one choice had an error: the request ends
 };
 

@@ -61,6 +61,13 @@ def test_a_salt_tells_of_the_same_key_without_it_and_of_no_other():
             assert cache(server, "bob", prompt=fresh(7), **fields)["reason"].startswith("never seen")
 
 
+def test_one_salt_is_told_nothing_of_another(tiny):
+    assert cache(tiny, prompt=fresh(11), cache_salt="x")["status"] == "MISS"
+    for fields in ({"cache_salt": "y"}, {}):
+        assert cache(tiny, prompt=fresh(11), **fields)["reason"].startswith("never seen")
+    assert cache(tiny, prompt=fresh(11), cache_salt="x")["status"] == "HIT"
+
+
 def test_without_a_cache_and_for_prompts_that_are_scored_it_says_that_nothing_was_looked_for(tiny):
     with serving("--no-prefix-cache") as server:
         for _ in range(2):
@@ -78,3 +85,28 @@ def test_a_stream_has_it_beside_its_usage_and_the_official_client_takes_both(tin
     assert [bool((chunk.model_extra or {}).get("cache")) for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert chunks[-1].model_extra["cache"]["status"] == "HIT"
     assert json.loads(chunks[-1].model_dump_json())["cache"]["reused_tokens"] == ALL
+
+
+def places(chunks):
+    """Of those chunks that have it: (whether it says how its choice ended, the object)."""
+    found = [(chunk, (chunk.model_extra or {}).get("cache")) for chunk in chunks]
+    return [(bool(chunk.choices and chunk.choices[0].finish_reason), cached) for chunk, cached in found if cached]
+
+
+def test_a_stream_without_usage_has_it_once_in_the_last_chunk_that_ends_a_choice(tiny):
+    client = openai.OpenAI(base_url=tiny.address + "/v1", api_key="none")
+    both = {"model": "model", "max_tokens": 5, "stream": True}
+    text = {**both, "prompt": [fresh(9), fresh(10)], "n": 2, "temperature": 1}
+    chat = {**both, "messages": [{"role": "user", "content": "Hello"}]}
+    cases = [(client.completions.create, text), (client.chat.completions.create, chat)]
+    for create, options in cases:
+        for status in ("MISS", "HIT"):
+            chunks = list(create(**options))
+            [(ends, cached)] = places(chunks)
+            assert ends and chunks[-1].model_extra["cache"] == cached
+            assert cached["status"] == status and cached["reason"]
+        assert cached["reused_tokens"] > 0
+        usage = list(create(**options, stream_options={"include_usage": True}))
+        assert [ends for ends, _ in places(usage)] == [False] and not usage[-1].choices
+        continuous = list(create(**options, stream_options={"continuous_usage_stats": True}))
+        assert [ends for ends, _ in places(continuous)] == [True]
