@@ -31,6 +31,7 @@ class Answer:
     completion_tokens: int
     first_text_s: float  # from the request to the first piece of text
     whole_s: float
+    cache: dict  # the answer's object "cache"; empty: this server tells none
 
 
 class Server:
@@ -127,7 +128,7 @@ class Server:
         if self.salt:
             body["cache_salt"] = self.salt
         begin_s = time.monotonic()
-        first_text_s, text, usage = None, "", None
+        first_text_s, text, usage, cache = None, "", None, {}
         response = self.send("POST", self.url.path.rstrip("/") + "/chat/completions", body)
         for line in response:
             data = line.decode().removeprefix("data: ").strip()
@@ -137,6 +138,7 @@ class Server:
             if "error" in event:
                 raise Wrong(f"an answer ended with: {event['error']['message']}")
             usage = event.get("usage") or usage
+            cache = event.get("cache") or cache
             for choice in event["choices"]:
                 piece = choice["delta"].get("content") or ""
                 if piece and first_text_s is None:
@@ -147,7 +149,7 @@ class Server:
             raise Wrong("an answer ended without its usage")
         cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
         return Answer(
-            text, usage["prompt_tokens"], cached, usage["completion_tokens"], first_text_s or whole_s, whole_s
+            text, usage["prompt_tokens"], cached, usage["completion_tokens"], first_text_s or whole_s, whole_s, cache
         )
 
 

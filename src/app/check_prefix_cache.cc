@@ -10,6 +10,7 @@
 #include "app/checks.h"
 #include "app/local_engine.h"
 #include "engine/capacity.h"
+#include "server/cache_report.h"
 
 namespace slipstream {
 namespace {
@@ -77,8 +78,8 @@ Result<bool> run_steps(const Prompts& all, LocalEngine& engine) {
   bool all_right = true;
   double first_s = 0;
   std::vector<std::vector<TokenId>> computed;  // of the requests before
-  fmt::print("{:<5}{:<20}{:>7}  {:<18}{:<18}{:>7}{:>10}{:>10}\n", "step", "prompt", "tokens", "expected", "is",
-             "cached", "TTFT", "speed-up");
+  fmt::print("{:<5}{:<20}{:>7}  {:<18}{:<18}{:>7}{:>10}{:>10}  {}\n", "step", "prompt", "tokens", "expected", "is",
+             "cached", "TTFT", "speed-up", "why not more");
   for (size_t index = 0; index < all.prompts.size(); ++index) {
     const std::vector<TokenId>& prompt = all.prompts[index];
     const auto num_tokens = static_cast<uint32_t>(prompt.size());
@@ -93,9 +94,10 @@ Result<bool> run_steps(const Prompts& all, LocalEngine& engine) {
     const std::string expected = status_text(std::min(common, num_tokens - 1), num_tokens);
     const std::string is = status_text(answer.cached_tokens, num_tokens);
     if (index == 0) first_s = answer.first_token_s;
-    fmt::print("{:<5}{:<20}{:>7}  {:<18}{:<18}{:>7}{:>7.1f} ms{:>9.1f}x{}\n", kSteps[index].name, kSteps[index].what,
-               num_tokens, expected, is, answer.cached_tokens, answer.first_token_s * 1e3,
-               first_s / answer.first_token_s, expected == is ? "" : "  WRONG");
+    fmt::print("{:<5}{:<20}{:>7}  {:<18}{:<18}{:>7}{:>7.1f} ms{:>9.1f}x  {}{}\n", kSteps[index].name,
+               kSteps[index].what, num_tokens, expected, is, answer.cached_tokens, answer.first_token_s * 1e3,
+               first_s / answer.first_token_s, reuse_reason(answer.reuse, answer.cached_tokens),
+               expected == is ? "" : "  WRONG");
     all_right = all_right && expected == is;
   }
   return all_right;

@@ -38,6 +38,7 @@ Status LocalEngine::step() {
       if (answer.tokens.empty() && !event->tokens.empty()) {
         answer.first_token_s = clock_.now_s() - asked_s_[request];
         answer.cached_tokens = event->cached_tokens;
+        answer.reuse = event->reuse;
       }
       answer.tokens.insert(answer.tokens.end(), event->tokens.begin(), event->tokens.end());
       answer.ended = event->finish.has_value();

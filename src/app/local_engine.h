@@ -22,6 +22,7 @@ namespace slipstream {
 struct LocalAnswer {
   uint32_t num_prompt_tokens = 0;
   uint32_t cached_tokens = 0;    // of the prompt, once there is a token
+  Reuse reuse = {};              // why not more
   double first_token_s = 0;      // from ask() to the end of the step that drew it
   std::vector<TokenId> tokens;
   bool ended = false;

@@ -10,6 +10,9 @@
 
 namespace slipstream {
 
+// Why so much of a prompt and no more, in words. num_reused: tokens of it.
+std::string reuse_reason(const Reuse& reuse, uint32_t num_reused);
+
 class CacheReport {
  public:
   // A prompt's last event.
