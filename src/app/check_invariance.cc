@@ -11,7 +11,10 @@
 #include "app/hashing_executor.h"
 #include "app/local_engine.h"
 #include "base/random.h"
+#include "disk/disk_cache.h"
+#include "disk/scratch_folder.h"
 #include "engine/capacity.h"
+#include "model/model_digest.h"
 
 namespace slipstream {
 namespace {
@@ -20,6 +23,7 @@ constexpr uint32_t kMaxRows = 512;  // of a step; "all" of a prompt fits
 constexpr uint64_t kPromptSeed = 1;
 constexpr uint32_t kOlderBlockTokens = 16;
 constexpr uint32_t kNumOlder = 4;
+constexpr uint64_t kScratchBytes = uint64_t{16} << 30;  // more than a prompt's blocks
 // More than a block of kOlderBlockTokens: while it is written, each of the older ones takes another block.
 constexpr uint32_t kAnswerTokens = 22;
 
@@ -44,6 +48,7 @@ struct Case {
   uint32_t block_tokens = 0;
   uint32_t chunk_tokens = kMaxRows;
   uint32_t num_known = 0;            // so many tokens of its prompt were computed by a request before
+  bool from_disk = false;            // ... by another engine, which left them there
   bool prefix_cache = true;
   Others others = Others::kNone;
   uint32_t num_others = 0;
@@ -55,6 +60,7 @@ struct Outcome {
   LocalAnswer answer;
   uint64_t num_preemptions = 0;  // before its end
   uint64_t num_conflicts = 0;
+  uint64_t num_from_disk = 0;    // blocks
   double seconds = 0;
 };
 
@@ -102,16 +108,19 @@ uint32_t num_blocks(const Case& way, uint32_t block_tokens, const Watched& watch
   return static_cast<uint32_t>(blocks);
 }
 
+// Another request that begins like it; its next token is another one.
+Status compute_known(const Case& way, const Watched& watched, LocalEngine& engine) {
+  const auto end = watched.prompt.begin() + static_cast<ptrdiff_t>(way.num_known);
+  std::vector<TokenId> before(watched.prompt.begin(), end);
+  if (way.num_known + 1 == watched.prompt.size()) before.push_back(watched.prompt.back());
+  RETURN_IF_ERROR(engine.ask(std::move(before), 1));
+  return engine.step_until_all_ended();
+}
+
 // Error: the case is not what it wants to be.
 Result<size_t> run_requests(const Case& way, const Watched& watched, const std::vector<OtherRequest>& others,
                             LocalEngine& engine) {
-  if (way.num_known > 0) {  // another request that begins like it; its next token is another one
-    const auto end = watched.prompt.begin() + static_cast<ptrdiff_t>(way.num_known);
-    std::vector<TokenId> before(watched.prompt.begin(), end);
-    if (way.num_known + 1 == watched.prompt.size()) before.push_back(watched.prompt.back());
-    RETURN_IF_ERROR(engine.ask(std::move(before), 1));
-    RETURN_IF_ERROR(engine.step_until_all_ended());
-  }
+  if (way.num_known > 0 && !way.from_disk) RETURN_IF_ERROR(compute_known(way, watched, engine));
   const bool all_before = way.others == Others::kOlder;
   const size_t num_before = all_before ? others.size() : (others.size() + 1) / 2;
   for (size_t index = 0; index < num_before; ++index)
@@ -134,6 +143,42 @@ Result<size_t> run_requests(const Case& way, const Watched& watched, const std::
   return request;
 }
 
+// An executor with hashes of what it computes, and, in a scratch folder, the cache that it may find there and leave.
+struct Place {
+  std::unique_ptr<CpuExecutor> executor;
+  std::optional<HashingExecutor> hashing;
+  std::unique_ptr<DiskCache> disk;  // null: none
+};
+
+Result<Place> make_place(const Model& model, const EngineOptions& options, ThreadPool& pool,
+                         const std::optional<ScratchFolder>& scratch) {
+  CpuExecutorOptions executor_options = model.executor;
+  executor_options.max_rows = kMaxRows;
+  executor_options.max_logit_rows = kMaxRows;
+  Place place;
+  ASSIGN_OR_RETURN(place.executor, make_executor(model.opened, options, executor_options, pool));
+  place.hashing.emplace(*place.executor, options.num_blocks, options.block_tokens);
+  if (!scratch) return place;
+  ASSIGN_OR_RETURN(CacheFolder folder, CacheFolder::open(scratch->path()));
+  DiskCacheOptions disk;
+  disk.max_bytes = kScratchBytes;
+  disk.space.model = model_digest(model.opened.config, model.opened.weights, executor_options.activations, pool);
+  disk.space.block_tokens = options.block_tokens;
+  disk.max_block_bytes = place.hashing->block_bytes();
+  ASSIGN_OR_RETURN(place.disk, DiskCache::open(std::move(folder), disk));
+  return place;
+}
+
+// What another process would have left: another engine with another executor, and the files it wrote before it ended.
+Status leave_on_disk(const Case& way, const Watched& watched, const Model& model, const EngineOptions& options,
+                     ThreadPool& pool, const std::optional<ScratchFolder>& scratch) {
+  ASSIGN_OR_RETURN(Place place, make_place(model, options, pool, scratch));
+  LocalEngine engine(options, *place.hashing, pool, place.disk.get());
+  RETURN_IF_ERROR(compute_known(way, watched, engine));
+  engine.end();
+  return ok_status();
+}
+
 Result<Outcome> run_case(const Case& way, const Watched& watched, std::span<const TokenId> whole, const Model& model) {
   const Clock clock = Clock::real();
   const double begin_s = clock.now_s();
@@ -147,17 +192,20 @@ Result<Outcome> run_case(const Case& way, const Watched& watched, std::span<cons
   options.max_num_batched_tokens = way.chunk_tokens;
   options.max_step_ms = 0;
   options.prefix_cache = way.prefix_cache;
-  CpuExecutorOptions executor_options = model.executor;
-  executor_options.max_rows = kMaxRows;
-  executor_options.max_logit_rows = kMaxRows;
-  ASSIGN_OR_RETURN(const auto executor, make_executor(model.opened, options, executor_options, pool));
-  HashingExecutor hashing(*executor, options.num_blocks, options.block_tokens);
+  std::optional<ScratchFolder> scratch;
+  if (way.from_disk) {
+    scratch.emplace();
+    RETURN_IF_ERROR(leave_on_disk(way, watched, model, options, pool, scratch));
+  }
+  ASSIGN_OR_RETURN(Place place, make_place(model, options, pool, scratch));
+  HashingExecutor& hashing = *place.hashing;
   hashing.watch(whole);
-  LocalEngine engine(options, hashing, pool);
+  LocalEngine engine(options, hashing, pool, place.disk.get());
   ASSIGN_OR_RETURN(const size_t request, run_requests(way, watched, others, engine));
   Outcome outcome;
   outcome.num_preemptions = engine.stats().num_preemptions;
   outcome.num_conflicts = hashing.num_conflicts();
+  outcome.num_from_disk = engine.stats().disk.hits;
   outcome.answer = engine.answers()[request];
   std::vector<TokenId> computed = watched.prompt;
   computed.insert(computed.end(), outcome.answer.tokens.begin(), outcome.answer.tokens.end() - 1);
@@ -186,6 +234,7 @@ Finding compare(const Case& way, const Watched& watched, const Outcome& alone, c
   const uint32_t num_reused = outcome.answer.cached_tokens;
   if (way.others != Others::kAlike && num_reused != way.num_known)
     return {Verdict::kFailed, fmt::format("{} tokens reused, expected {}", num_reused, way.num_known)};
+  if (way.from_disk && outcome.num_from_disk == 0) return {Verdict::kFailed, "nothing came from the disk"};
   if (way.others == Others::kOlder && outcome.num_preemptions == 0) return {Verdict::kFailed, "nobody was sent back"};
   return {};
 }
@@ -217,6 +266,17 @@ void add_hits(const Watched& watched, uint32_t block_tokens, std::vector<Case>& 
   cases.push_back({.name = "hit of all but the last token", .num_known = prompt_tokens - 1});
 }
 
+void add_disk_hits(const Watched& watched, uint32_t block_tokens, bool is_short, std::vector<Case>& cases) {
+  const auto prompt_tokens = static_cast<uint32_t>(watched.prompt.size());
+  for (uint32_t blocks = 1; blocks * block_tokens < prompt_tokens; ++blocks) {
+    if (is_short && blocks > 1) break;
+    cases.push_back(
+        {.name = fmt::format("{} blocks from disk", blocks), .num_known = blocks * block_tokens, .from_disk = true});
+  }
+  cases.push_back({.name = "a tail of 7 tokens from disk", .num_known = 7, .from_disk = true});
+  cases.push_back({.name = "all but the last token from disk", .num_known = prompt_tokens - 1, .from_disk = true});
+}
+
 std::vector<Case> all_cases(const Watched& watched, uint32_t block_tokens, bool is_short) {
   std::vector<Case> cases = {{.name = "alone"}, {.name = "cold, no cache", .prefix_cache = false}};
   for (const uint32_t chunk : {1u, 17u, 64u, 256u})
@@ -233,7 +293,7 @@ std::vector<Case> all_cases(const Watched& watched, uint32_t block_tokens, bool 
                    .seed = 100});
   cases.push_back({.name = "beside 4 that begin alike", .others = Others::kAlike, .num_others = 4});
   add_hits(watched, block_tokens, cases);
-  // `from disk` belongs here: a hit of blocks that an engine before it has left on disk.
+  add_disk_hits(watched, block_tokens, is_short, cases);
   for (uint64_t seed = 1; seed <= (is_short ? 2 : 6); ++seed) {
     cases.push_back({.name = fmt::format("sent back, {}", seed),
                      .block_tokens = kOlderBlockTokens,

@@ -7,8 +7,8 @@
 
 namespace slipstream {
 
-LocalEngine::LocalEngine(const EngineOptions& options, Executor& executor, ThreadPool& pool)
-    : engine_(options, executor, pool, nullptr, clock_) {}
+LocalEngine::LocalEngine(const EngineOptions& options, Executor& executor, ThreadPool& pool, BlockStore* store)
+    : engine_(options, executor, pool, nullptr, clock_, store) {}
 
 Result<size_t> LocalEngine::ask(std::vector<TokenId> prompt, uint32_t max_tokens) {
   LocalAnswer answer;
@@ -55,6 +55,11 @@ Status LocalEngine::step_until_first_token(size_t request) {
 Status LocalEngine::step_until_all_ended() {
   while (!all_ended()) RETURN_IF_ERROR(step());
   return ok_status();
+}
+
+void LocalEngine::end() {
+  engine_.stop();
+  engine_.run();
 }
 
 bool LocalEngine::all_ended() const { return std::ranges::all_of(answers_, &LocalAnswer::ended); }

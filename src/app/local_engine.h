@@ -32,8 +32,8 @@ struct LocalAnswer {
 
 class LocalEngine {
  public:
-  // Both outlive it.
-  LocalEngine(const EngineOptions& options, Executor& executor, ThreadPool& pool);
+  // All outlive it. store: null, or where blocks go that memory has no room for.
+  LocalEngine(const EngineOptions& options, Executor& executor, ThreadPool& pool, BlockStore* store = nullptr);
 
   // The request's index in answers(). It gets max_tokens >= 1 tokens: nothing ends it before.
   Result<size_t> ask(std::vector<TokenId> prompt, uint32_t max_tokens);
@@ -41,6 +41,8 @@ class LocalEngine {
   Status step();
   Status step_until_first_token(size_t request);
   Status step_until_all_ended();
+  // As at a server's end: nothing can be asked after it, and what is cached is in the store.
+  void end();
 
   std::span<const LocalAnswer> answers() const { return answers_; }
   bool all_ended() const;

@@ -1,8 +1,6 @@
 // For the ledger's tests: sequences as the engine leads them, in blocks of four tokens.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -77,17 +75,19 @@ inline std::string check(const KvLedger& ledger, std::initializer_list<const Hol
 // Tokens that a sequence computed, and gave back.
 inline void remember(KvLedger& ledger, const std::vector<TokenId>& all, const SequenceKeys& keys = {}) {
   Holding holding{all, {}, 0, keys};
-  ASSERT_TRUE(holding.compute(ledger));
+  const bool is_computed = holding.compute(ledger);
+  CHECK(is_computed, "{} tokens in {} free blocks", all.size(), ledger.num_free());
   holding.end(ledger);
-  ASSERT_EQ(check(ledger, {}), "");
+  const std::string fault = check(ledger, {});
+  CHECK(fault.empty(), "{}", fault);
 }
 
 // How many tokens of these are found, whole blocks and common ones.
 inline uint32_t found(KvLedger& ledger, const std::vector<TokenId>& all, const SequenceKeys& keys = {}) {
   BlockTable table;
   const Match match = ledger.match(all, keys, table);
-  EXPECT_EQ(match.num_tokens, table.size() * kBlockTokens);
-  EXPECT_EQ(match.source.has_value(), match.num_common > 0);
+  CHECK(match.num_tokens == table.size() * kBlockTokens, "{} tokens in {} blocks", match.num_tokens, table.size());
+  CHECK(match.source.has_value() == (match.num_common > 0), "{} common tokens", match.num_common);
   ledger.release(table);
   return match.num_tokens + match.num_common;
 }

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "base/check.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 
 namespace slipstream {
 namespace {

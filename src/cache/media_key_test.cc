@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/sha256.h"
+#include "digest/sha256.h"
 #include "cache/kv_ledger_holding.h"
 
 namespace slipstream {

@@ -1,8 +1,6 @@
 // For tests only: a folder of one test's own and files in it, and blocks with bytes of their own.
 #pragma once
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -15,33 +13,21 @@
 #include "base/random.h"
 #include "disk/block_file.h"
 #include "disk/disk_cache.h"
+#include "disk/scratch_folder.h"
 
 namespace slipstream {
 
-class TestFolder {
+class TestFolder : public ScratchFolder {
  public:
-  TestFolder() {
-    path_ = (std::filesystem::temp_directory_path() / "slipstream-disk-XXXXXX").string();
-    CHECK(mkdtemp(path_.data()) != nullptr, "{}", path_);
-  }
-  ~TestFolder() { std::filesystem::remove_all(path_); }
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string path(const std::string& name) const { return path_ + "/" + name; }
   // Names of block files, sorted.
   std::vector<std::string> blocks() const {
     std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+    for (const auto& entry : std::filesystem::directory_iterator(path())) {
       if (entry.path().extension() == ".kv") names.push_back(entry.path().filename().string());
     }
     std::ranges::sort(names);
     return names;
   }
-
- private:
-  std::string path_;
 };
 
 inline std::string file_content(const std::string& path) {

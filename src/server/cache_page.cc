@@ -13,8 +13,8 @@ std::string write_cache_stats(const EngineStats& stats, uint64_t block_bytes) {
       R"("tokens_computed":{},"entries":{},)"
       R"("disk":{{"blocks":{},"bytes":{},"hits":{},"writes":{},"errors":{}}}}})",
       stats.block_tokens, block_bytes, stats.blocks_total, stats.blocks_in_use, stats.blocks_remembered, cache.hits,
-      cache.prefix_hits, cache.misses, cache.evictions, cache.tokens_reused, cache.tokens_computed, cache.entries, disk.blocks,
-      disk.bytes, disk.hits, disk.writes, disk.errors);
+      cache.prefix_hits, cache.misses, cache.evictions, cache.tokens_reused, cache.tokens_computed, cache.entries,
+      disk.blocks, disk.bytes, disk.hits, disk.writes, disk.errors);
 }
 
 }  // namespace slipstream

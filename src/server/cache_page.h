@@ -1,5 +1,5 @@
-// The page /v1/cache/stats: the KV cache in numbers, as JSON; on the disk too, where all are 0 without --cache-dir. They are totals of all clients together, and tell nobody
-// which of them has cached what.
+// The page /v1/cache/stats: the KV cache in numbers, as JSON; "disk" is all 0 without --cache-dir. They are totals of
+// all clients together, and tell nobody which of them has cached what.
 #pragma once
 
 #include <cstdint>
