@@ -48,7 +48,7 @@ endfunction()
 # program's own sources are compiled for quick builds, which is a third of their time.
 add_custom_target(test_programs)
 function(discover_tests PROGRAM)
-  target_compile_options(${PROGRAM} PRIVATE $<$<CONFIG:Release>:-O1>)
+  target_compile_options(${PROGRAM} PRIVATE $<$<CONFIG:Release>:-O1> $<$<CONFIG:RelWithDebInfo>:-O0>)
   if(SLIPSTREAM_DISCOVER)
     add_dependencies(test_programs ${PROGRAM})
     gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" PROPERTIES TIMEOUT 900 ${ARGN}

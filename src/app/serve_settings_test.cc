@@ -19,7 +19,8 @@ struct Outcome {
 // Options as typed: {"--port", "80"}; a flag's value is "".
 Outcome read(const std::vector<std::pair<std::string, std::string>>& typed) {
   std::vector<GivenOption> given;
-  for (const auto& [name, value] : typed) {
+  for (const auto& [typed_name, value] : typed) {
+    const std::string& name = typed_name;  // clang 14 captures no structured binding
     const auto same = std::find_if(given.begin(), given.end(), [&](const auto& option) { return option.name == name; });
     if (same != given.end()) {
       same->values.push_back(value);

@@ -48,11 +48,12 @@ inline std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// AddressSanitizer's, where it is linked; null without.
+extern "C" void __asan_init() __attribute__((weak));
+
 // What AddressSanitizer may add to a process's memory where it is linked: up to 256 MB of what was freed, and its own
 // tables.
-inline uint64_t sanitizer_bytes() {
-  return read_file("/proc/self/maps").find("libasan") == std::string::npos ? 0 : uint64_t{512} << 20;
-}
+inline uint64_t sanitizer_bytes() { return __asan_init == nullptr ? 0 : uint64_t{512} << 20; }
 
 template <class T>
 std::string bytes_of(T value) {

@@ -27,7 +27,7 @@ AllocationCounts CountedScope::counts() const { return {num_allocations.load(), 
 
 }  // namespace slipstream
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef SLIPSTREAM_SANITIZED
 extern "C" {
 void* __libc_malloc(size_t bytes);
 void* __libc_calloc(size_t count, size_t bytes);

@@ -22,6 +22,14 @@ class CountedScope {
 
 // Sanitizers bring a malloc of their own: there is nothing to count then.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SLIPSTREAM_SANITIZED
+#elif defined(__has_feature)  // clang's way to say the same
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SLIPSTREAM_SANITIZED
+#endif
+#endif
+
+#ifdef SLIPSTREAM_SANITIZED
 inline constexpr bool kCanCountMalloc = false;
 #else
 inline constexpr bool kCanCountMalloc = true;

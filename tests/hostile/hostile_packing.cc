@@ -115,7 +115,7 @@ Kinds wrong_rows() {
        [](auto& f) {
          edit_weights(f, [](WeightsFile& weights) {
            weights.header.at(kQ + ".weight")["dtype"] = "U8";
-           weights.header.at(kQ + ".weight")["shape"] = {256, 64};
+           weights.header.at(kQ + ".weight")["shape"] = Json::array({256, 64});  // a bare {...} leaks the old one: clang 14
          });
        },
        {kQ + ".weight' has type U8", "expected U32"}},
@@ -143,7 +143,7 @@ Kinds wrong_rows() {
          edit_weights(f, [](WeightsFile& weights) {
            for (const char* part : {".scales", ".biases"}) {
              weights.header.at(kQ + part)["dtype"] = "U8";
-             weights.header.at(kQ + part)["shape"] = {256, 4};
+             weights.header.at(kQ + part)["shape"] = Json::array({256, 4});
            }
          });
        },
