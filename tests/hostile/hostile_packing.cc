@@ -115,7 +115,7 @@ Kinds wrong_rows() {
        [](auto& f) {
          edit_weights(f, [](WeightsFile& weights) {
            weights.header.at(kQ + ".weight")["dtype"] = "U8";
-           weights.header.at(kQ + ".weight")["shape"] = Json::array({256, 64});  // a bare {...} leaks the old one: clang 14
+           weights.header.at(kQ + ".weight")["shape"] = Json::array({256, 64});  // a bare {...} leaks in clang 14
          });
        },
        {kQ + ".weight' has type U8", "expected U32"}},
