@@ -62,6 +62,11 @@ CONTRACT = {
     ("slipstream_kv_blocks_remembered", "gauge", ()),
     ("slipstream_cache_requests", "counter", ("status",)),
     ("slipstream_cache_evictions", "counter", ()),
+    ("slipstream_disk_cache_blocks", "gauge", ()),
+    ("slipstream_disk_cache_bytes", "gauge", ()),
+    ("slipstream_disk_cache_hits", "counter", ()),
+    ("slipstream_disk_cache_writes", "counter", ()),
+    ("slipstream_disk_cache_errors", "counter", ()),
     ("slipstream_build_info", "gauge", ("version",)),
     ("slipstream_http_responses", "counter", ("code",)),
 }
@@ -142,7 +147,8 @@ def test_the_cache_says_what_it_holds_and_forgets_it_when_told(tiny):
     assert [cached(), cached()] == [0, 199]
     after = cache_stats(tiny.address)
     assert after.keys() == before.keys()
-    grown = {name: after[name] - before[name] for name in after if name != "object"}
+    assert after["disk"] == {"blocks": 0, "bytes": 0, "hits": 0, "writes": 0, "errors": 0}  # there is none
+    grown = {name: after[name] - before[name] for name in after if name not in ("object", "disk")}
     assert (grown["misses"], grown["hits"], grown["prefix_hits"]) == (1, 1, 0)
     assert (grown["tokens_reused"], grown["tokens_computed"]) == (199, 201 + 2)
     assert grown["blocks_remembered"] == 4 and after["entries"] >= 1 and after["blocks_in_use"] == 0
