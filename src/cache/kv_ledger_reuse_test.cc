@@ -387,6 +387,16 @@ TEST(KvLedgerReuse, tells_what_was_cleared_from_what_was_evicted) {
   EXPECT_EQ(reuse.ago_ns, 2'000u);
 }
 
+TEST(KvLedgerReuse, tells_what_was_forgotten_behind_these_tokens_and_not_behind_others) {
+  KvLedger ledger(options(12));
+  remember(ledger, joined(tokens(1, 4), tokens(30, 4)));
+  ledger.forget_all();
+  remember(ledger, tokens(1, 4));
+  remember(ledger, tokens(50, 4));
+  EXPECT_EQ(explained(ledger, joined(tokens(1, 4), tokens(30, 5))).end, ReuseEnd::kCleared);
+  EXPECT_EQ(explained(ledger, joined(tokens(50, 4), tokens(30, 5))).end, ReuseEnd::kEnds);
+}
+
 TEST(KvLedgerReuse, tells_nothing_of_other_keys_but_of_the_wider_one) {
   KvLedger ledger(options(4));
   const SequenceKeys wide{{1, 0}, {}}, narrow{{2, 0}, {}}, stranger{{3, 0}, {}};
@@ -395,6 +405,8 @@ TEST(KvLedgerReuse, tells_nothing_of_other_keys_but_of_the_wider_one) {
   EXPECT_EQ(explained(ledger, tokens(1, 10), narrow).end, ReuseEnd::kNew);
   EXPECT_EQ(explained(ledger, tokens(1, 10), stranger, narrow.base).end, ReuseEnd::kNew);
   EXPECT_EQ(explained(ledger, tokens(60, 10), narrow, wide.base).end, ReuseEnd::kNew);
+  EXPECT_EQ(explained(ledger, joined(tokens(1, 2), tokens(60, 8)), narrow, wide.base).end, ReuseEnd::kOtherKey);
+  EXPECT_EQ(explained(ledger, joined(tokens(1, 1), tokens(60, 8)), narrow, wide.base).end, ReuseEnd::kNew);
   ledger.forget_all();
   EXPECT_EQ(explained(ledger, tokens(1, 10), stranger).end, ReuseEnd::kNew);  // nor of what is forgotten
   EXPECT_EQ(explained(ledger, tokens(1, 10), wide).end, ReuseEnd::kCleared);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Puts one bug at a time (mutants.py) into a copy of the sources and shows that the tests of cache, cache keys, model
-digest and engine catch it.
+"""Puts one bug at a time (mutants.py) into a copy of the sources and shows that the tests of cache, cache keys, reasons,
+model digest, disk and engine catch it.
 
     python3 tests/mutants/run.py [--jobs N] [--worlds N] [--only WORD]
 
@@ -23,15 +23,18 @@ from mutants import MUTANTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ["src", "tests/simulation"]
-COMMON = ["src/base/*.cc", "src/sample/*.cc", "src/cache/*.cc", "src/engine/*.cc", "src/kernels/scalar_math.cc",
-          "src/text/detokenizer.cc"]
+COMMON = ["src/base/*.cc", "src/digest/*.cc", "src/sample/*.cc", "src/cache/*.cc", "src/disk/*.cc", "src/engine/*.cc",
+          "src/kernels/scalar_math.cc", "src/text/detokenizer.cc"]
+CRATE = ROOT / "rust/target/release/libslipstream_rust.a"
 WORLD = ["tests/simulation/echo_executor.cc", "tests/simulation/plain_answer.cc", "tests/simulation/world.cc"]
 MODEL = ["src/files/*.cc", "src/kernels/*.cc", "src/model/*.cc"]
 GTEST = ["-lgtest", "-lgtest_main"]
 PROGRAMS = {  # name: its own sources, libraries, arguments
     "cache_test": (["src/cache/*_test.cc"], GTEST, []),
-    "cache_key_test": (["src/digest/sha256.cc", "src/server/cache_key.cc", "src/server/cache_key_test.cc"],
-                       GTEST + [str(ROOT / "rust/target/release/libslipstream_rust.a")], []),
+    "disk_test": (["src/disk/*_test.cc"], GTEST, []),
+    "cache_key_test": (["src/server/cache_key.cc", "src/server/cache_key_test.cc"], GTEST, []),
+    "report_test": (["src/server/cache_report.cc", "src/server/cache_report_test.cc", "src/api/json_text.cc"], GTEST,
+                    []),
     "model_digest_test": (MODEL + ["src/model/model_digest_test.cc"], GTEST, []),
     "engine_test": (["src/engine/*_test.cc"], GTEST, []),
     "simulation": (WORLD + ["tests/simulation/simulation_test.cc"], GTEST, ["--gtest_filter=-*20000*"]),
@@ -82,7 +85,7 @@ def link(program, objects, folder, base):
         changed = object_of(folder, source)
         files.append(str(changed if changed.exists() else object_of(base, source)))
     target = folder / program
-    command = [os.environ.get("CXX", "g++"), "-o", str(target)] + files + libraries + ["-lfmt", "-lpthread"]
+    command = [os.environ.get("CXX", "g++"), "-o", str(target)] + files + libraries + [str(CRATE), "-lfmt", "-lpthread"]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         sys.exit(f"{program} does not link:\n{result.stderr}")
@@ -171,7 +174,7 @@ def main():
                 noticed[program] = run_program(program, link(program, objects, work, base), options.worlds)
             for program, what in noticed.items():
                 if what:
-                    print(f"        {program:<11} {what}", flush=True)
+                    print(f"        {program:<14} {what}", flush=True)
             if not any(noticed.values()):
                 print("        SURVIVES", flush=True)
                 survivors.append(mutant.name)
