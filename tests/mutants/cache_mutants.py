@@ -8,8 +8,8 @@ CACHE_MUTANTS = [
         [
             (
                 INDEX,
-                "const uint64_t place[3] = {key.parent, key.extra.low, key.extra.high};",
-                "const uint64_t place[3] = {0, key.extra.low, key.extra.high};",
+                "content_hash(key.parent, key.extra,",
+                "content_hash(0, key.extra,",
             ),
             (
                 INDEX,
@@ -38,11 +38,8 @@ CACHE_MUTANTS = [
         [
             (
                 LEDGER,
-                "    forget(block);\n"
-                "    ++num_evictions_;\n"
-                "  }\n"
+                "  if (index_.contains(block)) evict(block);\n"
                 "  return block;",
-                "  }\n"
                 "  return block;",
             ),
         ],
@@ -133,8 +130,8 @@ CACHE_MUTANTS = [
         [
             (
                 INDEX,
-                "const uint64_t place[3] = {key.parent, key.extra.low, key.extra.high};",
-                "const uint64_t place[3] = {key.parent, 0, 0};",
+                "content_hash(key.parent, key.extra,",
+                "content_hash(key.parent, ExtraKey{},",
             ),
             (
                 INDEX,
@@ -230,8 +227,8 @@ CACHE_MUTANTS = [
             ),
             (
                 INDEX,
-                "const uint64_t place[3] = {key.parent, key.extra.low, key.extra.high};",
-                "const uint64_t place[3] = {key.parent, key.extra.low, 0};",
+                "content_hash(key.parent, key.extra,",
+                "content_hash(key.parent, ExtraKey{key.extra.low, 0},",
             ),
         ],
     ),

@@ -306,11 +306,12 @@ ENGINE_MUTANTS = [
         [
             (
                 SCHEDULER,
-                "if (!is_scored && !sequence.num_cached && is_worth_waiting(sequence, match)) {\n",
-                "static std::vector<const Sequence*> waits;\n"
-                "  if (std::ranges::count(waits, &sequence) > 0 ||\n"
-                "      (!is_scored && !sequence.num_cached && is_worth_waiting(sequence, match))) {\n"
-                "    if (running_.size() == 1) waits.push_back(&sequence);\n",
+                "  if (may_wait && is_worth_waiting(sequence, match)) return pass_over(sequence);\n",
+                "  static std::vector<const Sequence*> waits;\n"
+                "  if (std::ranges::count(waits, &sequence) > 0 || (may_wait && is_worth_waiting(sequence, match))) {\n"
+                "    if (running_.size() == 1) waits.push_back(&sequence);\n"
+                "    return pass_over(sequence);\n"
+                "  }\n",
             ),
         ],
         listed=True,
@@ -392,9 +393,9 @@ ENGINE_MUTANTS = [
         [
             (
                 SCHEDULER,
-                "    ledger_.release(sequence.table);\n"
-                "    waiting_.pass_over",
-                "    waiting_.pass_over",
+                "  ledger_.release(sequence.table);\n"
+                "  waiting_.pass_over",
+                "  waiting_.pass_over",
             ),
         ],
     ),
@@ -403,8 +404,8 @@ ENGINE_MUTANTS = [
         [
             (
                 SCHEDULER,
-                "!is_scored && !sequence.num_cached && is_worth",
-                "!sequence.num_cached && is_worth",
+                "const bool may_wait = !is_scored && !sequence.num_cached;",
+                "const bool may_wait = !sequence.num_cached;",
             ),
         ],
     ),
@@ -413,8 +414,8 @@ ENGINE_MUTANTS = [
         [
             (
                 SCHEDULER,
-                "!is_scored && !sequence.num_cached && is_worth",
-                "!is_scored && is_worth",
+                "const bool may_wait = !is_scored && !sequence.num_cached;",
+                "const bool may_wait = !is_scored;",
             ),
         ],
     ),

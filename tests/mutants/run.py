@@ -42,7 +42,7 @@ PROGRAMS = {  # name: its own sources, libraries, arguments
 }
 FLAGS = ["-std=c++20", "-O1", "-march=x86-64-v3", "-ffp-contract=off", "-w", "-Isrc", "-Itests/simulation",
          f'-DSLIPSTREAM_TEST_DATA="{ROOT}/tests/data"']
-TIMEOUT_S = 30
+TIMEOUT_S = 90
 
 
 def sources_of(tree, patterns):
