@@ -19,6 +19,7 @@
 #include "app/serve_settings.h"
 #include "app/version.h"
 #include "app/warm_prompts.h"
+#include "base/memory.h"
 #include "base/processors.h"
 #include "engine/capacity.h"
 #include "engine/engine.h"
@@ -173,6 +174,7 @@ void say_facts(const ServeSettings& settings, const std::string& name, const Ope
 }
 
 Status serve(const ServeSettings& settings) {
+  give_back_large_blocks();
   set_log_level(settings.log_level);
   for (const std::string& warning : settings.warnings) LOG_WARNING("{}", warning);
   ASSIGN_OR_RETURN(const ModelPath found, find_model_or_dummy(settings.model, settings.dummy));

@@ -181,7 +181,8 @@ const ServeOption kOptions[] = {
        return read_whole<uint32_t>(v, 1, 1u << 20, s.max_waiting_requests);
      }},
     {"--max-waiting-tokens", "N", kServer,
-     "The same in prompt tokens (67108864); penalties and stop strings count for the memory they keep", false,
+     "The same in prompt tokens (16777216), of four bytes each; penalties and stop strings count for the memory they "
+     "keep", false,
      [](std::string_view v, ServeSettings& s) {
        return read_whole<uint64_t>(v, 1, uint64_t{1} << 40, s.max_waiting_tokens);
      }},

@@ -46,7 +46,7 @@ struct ServeSettings {
   bool no_auth = false;
   std::vector<std::string> allowed_origins;
   uint32_t max_waiting_requests = 4096;
-  uint64_t max_waiting_tokens = uint64_t{64} << 20;
+  uint64_t max_waiting_tokens = uint64_t{16} << 20;
   uint32_t shutdown_timeout_s = 30;
   std::string served_model_name;             // "": the hub's name, or the folder's or file's own
   std::string chat_template;                 // a file; "": the model's own

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@ namespace slipstream {
 namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
+constexpr int kLargeBlock = 256 << 10;
 
 // "Name:   123 kB" in a /proc file, in bytes; 0 when it is not there.
 uint64_t proc_field(const char* path, const std::string& name) {
@@ -131,6 +133,10 @@ uint64_t memory_left_in_group(const std::string& folder) {
   return std::min(left_under(folder, kVersion1), left_under(folder, kVersion2));
 }
 uint64_t available_memory_bytes() { return std::min(proc_field("/proc/meminfo", "MemAvailable"), cgroup_left()); }
+void give_back_large_blocks() {
+  ::mallopt(M_MMAP_THRESHOLD, kLargeBlock);  // setting it is what ends the learning
+}
+
 uint64_t resident_bytes() { return proc_field("/proc/self/status", "VmRSS"); }
 uint64_t peak_resident_bytes() { return proc_field("/proc/self/status", "VmHWM"); }
 

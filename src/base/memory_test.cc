@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <vector>
 
 namespace slipstream {
 namespace {
@@ -95,6 +96,18 @@ TEST(Memory, pages_of_files_are_free_for_the_taking_in_a_group) {
 
 TEST(Memory, round_up_goes_to_the_next_multiple) {
   static_assert(round_up(0, 64) == 0 && round_up(1, 64) == 64 && round_up(64, 64) == 64 && round_up(65, 64) == 128);
+}
+
+TEST(Memory, large_blocks_that_are_freed_are_the_systems_again) {
+  give_back_large_blocks();
+  constexpr size_t kBytes = 30u << 20;
+  const uint64_t before = resident_bytes();
+  for (int round = 0; round < 3; ++round) {
+    std::vector<char> large(kBytes, 'x');
+    const std::vector<char> behind_it(1000, 'x');  // and would keep the heap from shrinking
+    std::vector<char>().swap(large);
+    EXPECT_LT(resident_bytes(), before + kBytes / 2) << round;
+  }
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ struct EngineOptions {
   uint32_t num_clients = 1;              // Request::client is below it
   uint32_t turn_tokens = kTurnTokens;    // of each client's line in turn, where several wait (WaitingQueue)
   uint32_t max_waiting_requests = 4096;  // beyond them submit() says kOverloaded (QueueBounds)
-  uint64_t max_waiting_tokens = 64u << 20;
+  uint64_t max_waiting_tokens = 16u << 20;  // of four bytes each
   double save_timeout_s = 30;            // run() takes at its end, to put what is cached into the store
   uint64_t max_prompt_logprobs = 1u << 20;  // of all requests in work: 1 + top_logprobs for each prompt token
 };
