@@ -51,8 +51,8 @@ function(discover_tests PROGRAM)
   target_compile_options(${PROGRAM} PRIVATE $<$<CONFIG:Release>:-O1> $<$<CONFIG:RelWithDebInfo>:-O0>)
   if(SLIPSTREAM_DISCOVER)
     add_dependencies(test_programs ${PROGRAM})
-    gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" PROPERTIES TIMEOUT 900 ${ARGN}
-                         DISCOVERY_TIMEOUT 60)
+    gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" TEST_FILTER "${SLIPSTREAM_TEST_FILTER}"
+                         PROPERTIES TIMEOUT 900 ${ARGN} DISCOVERY_TIMEOUT 60)
   endif()
 endfunction()
 
