@@ -161,7 +161,7 @@ bool BlockTraffic::take(const BlockStore::Found& found) {
 }
 
 void BlockTraffic::give_up() {
-  num_stale_ = num_coming_;
+  num_stale_ += num_coming_;
   num_coming_ = 0;
   is_fetching_ = false;
 }

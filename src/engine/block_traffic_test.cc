@@ -226,6 +226,21 @@ TEST(BlockTraffic, a_store_that_hangs_is_waited_for_once) {
   EXPECT_EQ(life.fetched(tokens(1, 22)), 20u);
 }
 
+TEST(BlockTraffic, what_comes_late_is_dropped_also_when_the_cache_was_cleared_meanwhile) {
+  MemoryStore store(kBlockTokens, {.hangs_after = 1});
+  Life life(store);
+  life.compute(tokens(1, 16));
+  life.evict_all();
+  EXPECT_EQ(life.fetched(tokens(1, 18)), 4u);  // the other three are given up
+  life.traffic.forget_all();
+  life.compute(tokens(50, 16));
+  life.evict_all();
+  store.habits.hangs_after = ~0u;
+  EXPECT_EQ(life.fetched(tokens(50, 18)), 0u) << "something is still to come";
+  life.traffic.take_arrivals();
+  EXPECT_EQ(life.fetched(tokens(50, 18)), 16u);
+}
+
 TEST(BlockTraffic, one_that_tarries_is_waited_for) {
   MemoryStore store(kBlockTokens, {.waits_until_found = 50, .max_coming = 2});
   Life life(store);

@@ -92,8 +92,12 @@ DISK_MUTANTS = [
     ),
     Mutant(
         "what a fetch that was given up had asked for is taken for the next one's",
-        [(TRAFFIC, "  num_stale_ = num_coming_;\n", "")],
+        [(TRAFFIC, "  num_stale_ += num_coming_;\n", "")],
         listed=True,
+    ),
+    Mutant(
+        "clear() forgets that something is still to come",
+        [(TRAFFIC, "  num_stale_ += num_coming_;\n", "  num_stale_ = num_coming_;\n")],
     ),
     Mutant(
         "a fetch is never given up",
