@@ -37,8 +37,9 @@ uint64_t available_memory_bytes();
 // The part of that which one cgroup's folder decides: its limit less what it uses, pages of files not counted, since
 // the system drops them when memory is needed. No limit: the largest number.
 uint64_t memory_left_in_group(const std::string& folder);
-// From now on what malloc takes in blocks of 256 KiB and more goes back to the system as soon as it is freed; else glibc
-// learns from the first of them to keep them, and a server that was once sent large bodies stays large. At the start.
+// From now on what malloc takes in blocks of 256 KiB and more goes back to the system as soon as it is freed; else
+// glibc learns from the first of them to keep them, and a server that was once sent large bodies stays large. At the
+// start.
 void give_back_large_blocks();
 // Resident memory of this process now, and its highest so far, in bytes.
 uint64_t resident_bytes();

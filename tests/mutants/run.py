@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Puts one bug at a time (mutants.py) into a copy of the sources and shows that the tests of cache, cache keys, reasons,
-model digest, disk and engine catch it.
+"""Puts one bug at a time (mutants.py) into a copy of the sources and shows that the tests of cache, cache keys,
+reasons, model digest, disk and engine catch it.
 
     python3 tests/mutants/run.py [--jobs N] [--worlds N] [--only WORD]
 
