@@ -12,7 +12,7 @@ namespace slipstream {
 
 inline constexpr uint32_t kBlockTokens = 4;
 
-inline KvLedgerOptions options(uint32_t num_blocks) {
+inline KvLedgerOptions ledger_options(uint32_t num_blocks) {
   return {.num_blocks = num_blocks, .block_tokens = kBlockTokens, .prefix_cache = true, .hash_seed = 1};
 }
 

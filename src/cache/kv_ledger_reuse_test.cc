@@ -11,7 +11,7 @@ namespace {
 
 TEST(KvLedgerReuse, the_same_tokens_again_leave_one_to_compute_however_many_they_are) {
   for (uint32_t count = 1; count <= 13; ++count) {
-    KvLedger ledger(options(12));
+    KvLedger ledger(ledger_options(12));
     remember(ledger, tokens(1, count));
     EXPECT_EQ(found(ledger, tokens(1, count)), count - 1) << count;
     EXPECT_EQ(found(ledger, tokens(1, count + 9)), count) << count;  // a conversation goes on
@@ -19,7 +19,7 @@ TEST(KvLedgerReuse, the_same_tokens_again_leave_one_to_compute_however_many_they
 }
 
 TEST(KvLedgerReuse, the_common_beginning_of_a_block_that_goes_on_differently_is_found) {
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   remember(ledger, tokens(1, 12));
   EXPECT_EQ(found(ledger, joined(tokens(1, 6), {90, 91, 92, 93})), 6u);
   EXPECT_EQ(found(ledger, joined(tokens(1, 3), {90})), 3u);
@@ -27,7 +27,7 @@ TEST(KvLedgerReuse, the_common_beginning_of_a_block_that_goes_on_differently_is_
 }
 
 TEST(KvLedgerReuse, of_several_siblings_the_one_with_most_in_common_is_copied) {
-  KvLedger ledger(options(20));
+  KvLedger ledger(ledger_options(20));
   remember(ledger, {1, 2, 3, 4, 5});
   remember(ledger, {1, 2, 9, 9, 5});
   remember(ledger, {1, 2, 9, 8});
@@ -39,7 +39,7 @@ TEST(KvLedgerReuse, of_several_siblings_the_one_with_most_in_common_is_copied) {
 }
 
 TEST(KvLedgerReuse, a_copy_goes_into_a_fresh_block_and_leaves_the_source_remembered) {
-  KvLedger ledger(options(6));
+  KvLedger ledger(ledger_options(6));
   remember(ledger, tokens(1, 7));
   BlockTable table;
   const Match match = ledger.match(tokens(1, 9), {}, table);
@@ -54,7 +54,7 @@ TEST(KvLedgerReuse, a_copy_goes_into_a_fresh_block_and_leaves_the_source_remembe
 }
 
 TEST(KvLedgerReuse, where_no_other_block_is_free_the_source_itself_is_taken) {
-  KvLedger ledger(options(3));
+  KvLedger ledger(ledger_options(3));
   remember(ledger, tokens(1, 7));
   BlockTable other;
   ASSERT_TRUE(ledger.grow(other, 1));
@@ -68,7 +68,7 @@ TEST(KvLedgerReuse, where_no_other_block_is_free_the_source_itself_is_taken) {
 }
 
 TEST(KvLedgerReuse, a_tail_that_others_begin_with_is_not_needed) {
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   remember(ledger, tokens(1, 7));
   EXPECT_EQ(ledger.num_remembered(), 2u);
   remember(ledger, tokens(1, 6));  // the beginning of a tail
@@ -81,7 +81,7 @@ TEST(KvLedgerReuse, a_tail_that_others_begin_with_is_not_needed) {
 }
 
 TEST(KvLedgerReuse, a_longer_one_takes_the_place_of_a_tail) {
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   remember(ledger, tokens(1, 5));
   remember(ledger, tokens(1, 6));
   EXPECT_EQ(ledger.num_remembered(), 2u);
@@ -95,7 +95,7 @@ TEST(KvLedgerReuse, a_longer_one_takes_the_place_of_a_tail) {
 }
 
 TEST(KvLedgerReuse, what_is_released_without_its_tail_leaves_none) {
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   Holding failed{tokens(1, 7), {}, 0};
   ASSERT_TRUE(failed.compute(ledger));
   failed.release(ledger);
@@ -103,7 +103,7 @@ TEST(KvLedgerReuse, what_is_released_without_its_tail_leaves_none) {
 }
 
 TEST(KvLedgerReuse, blocks_that_were_grown_and_not_computed_are_no_tail) {
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   Holding sent_back{tokens(1, 6), {}, 0};
   ASSERT_TRUE(sent_back.compute(ledger));
   ASSERT_TRUE(ledger.grow(sent_back.table, 12));
@@ -114,7 +114,7 @@ TEST(KvLedgerReuse, blocks_that_were_grown_and_not_computed_are_no_tail) {
 }
 
 TEST(KvLedgerReuse, another_key_finds_no_tail) {
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   remember(ledger, tokens(1, 7), {{5, 0}});
   EXPECT_EQ(found(ledger, tokens(1, 7)), 0u);
   EXPECT_EQ(found(ledger, tokens(1, 7), {{0, 5}}), 0u);
@@ -128,7 +128,7 @@ TEST(KvLedgerReuse, a_picture_is_told_by_its_key_and_its_place_and_not_by_its_to
   all = joined(all, tokens(20, 4));
   const RangeKey cat[] = {{4, 10, {1, 1}}};
   const RangeKey dog[] = {{4, 10, {2, 1}}};
-  KvLedger ledger(options(30));
+  KvLedger ledger(ledger_options(30));
   remember(ledger, all, {{}, cat});
   EXPECT_EQ(found(ledger, all, {{}, cat}), 13u);
   EXPECT_EQ(found(ledger, all, {{}, dog}), 4u);  // the block before
@@ -151,7 +151,7 @@ TEST(KvLedgerReuse, two_pictures_in_one_block_are_both_part_of_its_key) {
   const RangeKey both[] = {{0, 2, {1, 1}}, {2, 4, {2, 1}}};
   const RangeKey swapped[] = {{0, 2, {2, 1}}, {2, 4, {1, 1}}};
   const RangeKey first[] = {{0, 2, {1, 1}}};
-  KvLedger ledger(options(30));
+  KvLedger ledger(ledger_options(30));
   remember(ledger, all, {{}, both});
   EXPECT_EQ(found(ledger, all, {{}, both}), 8u);
   EXPECT_EQ(found(ledger, all, {{}, swapped}), 0u);
@@ -159,7 +159,7 @@ TEST(KvLedgerReuse, two_pictures_in_one_block_are_both_part_of_its_key) {
 }
 
 TEST(KvLedgerReuse, beyond_max_entries_the_prompt_unused_for_longest_goes_up_to_where_another_goes_on) {
-  KvLedgerOptions two = options(40);
+  KvLedgerOptions two = ledger_options(40);
   two.max_entries = 2;
   KvLedger ledger(two);
   remember(ledger, tokens(1, 14));                              // blocks a b c and a tail
@@ -174,7 +174,7 @@ TEST(KvLedgerReuse, beyond_max_entries_the_prompt_unused_for_longest_goes_up_to_
 }
 
 TEST(KvLedgerReuse, a_prompt_that_is_used_is_not_the_one_unused_for_longest) {
-  KvLedgerOptions two = options(40);
+  KvLedgerOptions two = ledger_options(40);
   two.max_entries = 2;
   for (const uint32_t count : {4u, 6u, 8u}) {
     KvLedger ledger(two);
@@ -188,7 +188,7 @@ TEST(KvLedgerReuse, a_prompt_that_is_used_is_not_the_one_unused_for_longest) {
 }
 
 TEST(KvLedgerReuse, a_tail_that_was_copied_from_is_used) {
-  KvLedgerOptions two = options(40);
+  KvLedgerOptions two = ledger_options(40);
   two.max_entries = 2;
   KvLedger ledger(two);
   remember(ledger, tokens(1, 2));
@@ -202,7 +202,7 @@ TEST(KvLedgerReuse, a_tail_that_was_copied_from_is_used) {
 }
 
 TEST(KvLedgerReuse, a_tail_that_came_twice_is_not_pushed_out) {
-  KvLedger ledger(options(10));
+  KvLedger ledger(ledger_options(10));
   remember(ledger, tokens(1, 3));
   remember(ledger, tokens(1, 3));
   for (TokenId first = 1000; first < 1400; first += 20) remember(ledger, tokens(first, 20));
@@ -210,7 +210,7 @@ TEST(KvLedgerReuse, a_tail_that_came_twice_is_not_pushed_out) {
 }
 
 TEST(KvLedgerReuse, what_somebody_holds_is_never_forgotten_for_its_number) {
-  KvLedgerOptions none = options(40);
+  KvLedgerOptions none = ledger_options(40);
   none.max_entries = 0;
   KvLedger ledger(none);
   Holding held{tokens(1, 9), {}, 0};
@@ -227,7 +227,7 @@ TEST(KvLedgerReuse, what_somebody_holds_is_never_forgotten_for_its_number) {
 }
 
 TEST(KvLedgerReuse, forget_all_forgets_what_nobody_holds) {
-  KvLedger ledger(options(40));
+  KvLedger ledger(ledger_options(40));
   remember(ledger, tokens(1, 14));
   remember(ledger, joined(tokens(1, 4), tokens(50, 9)));
   Holding held{tokens(100, 9), {}, 0};
@@ -244,7 +244,7 @@ TEST(KvLedgerReuse, forget_all_forgets_what_nobody_holds) {
 TEST(KvLedgerReuse, prompts_that_come_once_do_not_push_out_what_came_twice) {
   constexpr uint32_t kBlocks = 30;
   for (const bool plain_lru : {false, true}) {
-    KvLedgerOptions with = options(kBlocks);
+    KvLedgerOptions with = ledger_options(kBlocks);
     with.plain_lru = plain_lru;
     KvLedger ledger(with);
     remember(ledger, tokens(1, 30));
@@ -256,7 +256,7 @@ TEST(KvLedgerReuse, prompts_that_come_once_do_not_push_out_what_came_twice) {
 }
 
 TEST(KvLedgerReuse, what_came_twice_goes_when_nobody_comes_for_it_and_others_do) {
-  KvLedger ledger(options(30));
+  KvLedger ledger(ledger_options(30));
   remember(ledger, tokens(1, 30));
   remember(ledger, tokens(1, 34));
   for (TokenId first = 1000; first < 1400; first += 40) {
@@ -267,7 +267,7 @@ TEST(KvLedgerReuse, what_came_twice_goes_when_nobody_comes_for_it_and_others_do)
 }
 
 TEST(KvLedgerReuse, the_last_turn_of_a_conversation_is_kept_like_those_before) {
-  KvLedger ledger(options(40));
+  KvLedger ledger(ledger_options(40));
   remember(ledger, tokens(1, 12));
   remember(ledger, tokens(1, 30));
   for (TokenId first = 1000; first < 3000; first += 20) remember(ledger, tokens(first, 20));
@@ -275,7 +275,7 @@ TEST(KvLedgerReuse, the_last_turn_of_a_conversation_is_kept_like_those_before) {
 }
 
 TEST(KvLedgerReuse, what_branches_off_from_a_system_prompt_is_not_kept_with_it) {
-  KvLedger ledger(options(40));
+  KvLedger ledger(ledger_options(40));
   for (TokenId first = 100; first < 4000; first += 100) remember(ledger, joined(tokens(1, 12), tokens(first, 8)));
   EXPECT_EQ(found(ledger, joined(tokens(1, 12), {90})), 12u);
   EXPECT_EQ(found(ledger, joined(tokens(1, 12), tokens(100, 8))), 12u);
@@ -285,7 +285,7 @@ TEST(KvLedgerReuse, what_branches_off_from_a_system_prompt_is_not_kept_with_it) 
 }
 
 TEST(KvLedgerReuse, the_first_words_that_every_prompt_has_keep_nobodys_prompt) {
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   remember(ledger, joined({1, 2}, tokens(500, 20)));
   for (TokenId first = 1000; first < 1400; first += 20) remember(ledger, joined({1, 2}, tokens(first, 20)));
   EXPECT_EQ(found(ledger, joined({1, 2}, tokens(500, 20))), 2u);
@@ -296,7 +296,7 @@ TEST(KvLedgerReuse, its_invariants_hold_whatever_happens) {
   for (uint32_t seed = 1; seed <= 400; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
-    KvLedgerOptions small = options(10 + random() % 8);
+    KvLedgerOptions small = ledger_options(10 + random() % 8);
     if (random() % 2 == 0) small.max_entries = random() % 5;
     small.plain_lru = random() % 4 == 0;
     KvLedger ledger(small);
@@ -337,7 +337,7 @@ Reuse explained(KvLedger& ledger, const std::vector<TokenId>& all, const Sequenc
 }
 
 TEST(KvLedgerReuse, tells_why_no_more_was_found) {
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   remember(ledger, tokens(1, 10));
   EXPECT_EQ(explained(ledger, tokens(1, 10)).end, ReuseEnd::kAll);
   EXPECT_EQ(explained(ledger, tokens(1, 5)).end, ReuseEnd::kAll);
@@ -353,7 +353,7 @@ TEST(KvLedgerReuse, tells_why_no_more_was_found) {
 }
 
 TEST(KvLedgerReuse, tells_what_was_evicted_and_when) {
-  KvLedger ledger(options(4));
+  KvLedger ledger(ledger_options(4));
   remember(ledger, tokens(1, 10));
   ledger.set_time(1'000);
   remember(ledger, tokens(50, 16));  // takes all four
@@ -368,7 +368,7 @@ TEST(KvLedgerReuse, tells_what_was_evicted_and_when) {
 }
 
 TEST(KvLedgerReuse, tells_where_a_prompt_lost_only_its_end) {
-  KvLedger ledger(options(4));
+  KvLedger ledger(ledger_options(4));
   remember(ledger, tokens(1, 12));
   remember(ledger, tokens(50, 7));  // one blank, and the leaf of the first
   const Reuse reuse = explained(ledger, tokens(1, 13));
@@ -377,7 +377,7 @@ TEST(KvLedgerReuse, tells_where_a_prompt_lost_only_its_end) {
 }
 
 TEST(KvLedgerReuse, tells_what_was_cleared_from_what_was_evicted) {
-  KvLedger ledger(options(4));
+  KvLedger ledger(ledger_options(4));
   remember(ledger, tokens(1, 10));
   ledger.set_time(7'000);
   ledger.forget_all();
@@ -388,7 +388,7 @@ TEST(KvLedgerReuse, tells_what_was_cleared_from_what_was_evicted) {
 }
 
 TEST(KvLedgerReuse, tells_what_was_forgotten_behind_these_tokens_and_not_behind_others) {
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   remember(ledger, joined(tokens(1, 4), tokens(30, 4)));
   ledger.forget_all();
   remember(ledger, tokens(1, 4));
@@ -398,7 +398,7 @@ TEST(KvLedgerReuse, tells_what_was_forgotten_behind_these_tokens_and_not_behind_
 }
 
 TEST(KvLedgerReuse, tells_nothing_of_other_keys_but_of_the_wider_one) {
-  KvLedger ledger(options(4));
+  KvLedger ledger(ledger_options(4));
   const SequenceKeys wide{{1, 0}, {}}, narrow{{2, 0}, {}}, stranger{{3, 0}, {}};
   remember(ledger, tokens(1, 10), wide);
   EXPECT_EQ(explained(ledger, tokens(1, 10), narrow, wide.base).end, ReuseEnd::kOtherKey);

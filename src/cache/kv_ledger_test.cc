@@ -8,7 +8,7 @@ namespace slipstream {
 namespace {
 
 TEST(KvLedger, grow_takes_a_block_for_each_beginning_of_block_tokens) {
-  KvLedger ledger(options(4));
+  KvLedger ledger(ledger_options(4));
   BlockTable table;
   EXPECT_TRUE(ledger.grow(table, 1));
   EXPECT_EQ(table.size(), 1u);
@@ -21,7 +21,7 @@ TEST(KvLedger, grow_takes_a_block_for_each_beginning_of_block_tokens) {
 }
 
 TEST(KvLedger, grow_that_fails_changes_nothing) {
-  KvLedger ledger(options(3));
+  KvLedger ledger(ledger_options(3));
   Holding remembered{tokens(1, 4), {}, 0};
   ASSERT_TRUE(remembered.compute(ledger));
   remembered.release(ledger);
@@ -37,7 +37,7 @@ TEST(KvLedger, grow_that_fails_changes_nothing) {
 }
 
 TEST(KvLedger, a_prefix_is_shared_and_not_taken_anew) {
-  KvLedger ledger(options(8));
+  KvLedger ledger(ledger_options(8));
   Holding first{tokens(1, 10), {}, 0};
   ASSERT_TRUE(first.compute(ledger));
   Holding second{tokens(1, 9), {}, 0};
@@ -49,7 +49,7 @@ TEST(KvLedger, a_prefix_is_shared_and_not_taken_anew) {
 }
 
 TEST(KvLedger, the_whole_of_the_tokens_is_never_matched) {
-  KvLedger ledger(options(8));
+  KvLedger ledger(ledger_options(8));
   Holding first{tokens(1, 8), {}, 0};
   ASSERT_TRUE(first.compute(ledger));
   BlockTable table;
@@ -62,7 +62,7 @@ TEST(KvLedger, the_whole_of_the_tokens_is_never_matched) {
 }
 
 TEST(KvLedger, only_full_blocks_are_remembered) {
-  KvLedger ledger(options(8));
+  KvLedger ledger(ledger_options(8));
   Holding first{tokens(1, 7), {}, 0};
   ASSERT_TRUE(first.compute(ledger));
   EXPECT_EQ(ledger.num_remembered(), 1u);
@@ -74,7 +74,7 @@ TEST(KvLedger, only_full_blocks_are_remembered) {
 }
 
 TEST(KvLedger, a_block_without_holders_stays_remembered_until_its_place_is_needed) {
-  KvLedger ledger(options(3));
+  KvLedger ledger(ledger_options(3));
   Holding old{tokens(1, 8), {}, 0};
   ASSERT_TRUE(old.compute(ledger));
   old.release(ledger);
@@ -87,7 +87,7 @@ TEST(KvLedger, a_block_without_holders_stays_remembered_until_its_place_is_neede
 }
 
 TEST(KvLedger, a_forgotten_block_is_never_found_again) {
-  KvLedger ledger(options(2));
+  KvLedger ledger(ledger_options(2));
   Holding old{tokens(1, 8), {}, 0};
   ASSERT_TRUE(old.compute(ledger));
   old.release(ledger);
@@ -104,7 +104,7 @@ TEST(KvLedger, a_forgotten_block_is_never_found_again) {
 }
 
 TEST(KvLedger, leaves_are_forgotten_before_their_parents) {
-  KvLedger ledger(options(4));
+  KvLedger ledger(ledger_options(4));
   Holding old{tokens(1, 16), {}, 0};
   ASSERT_TRUE(old.compute(ledger));
   old.release(ledger);
@@ -119,7 +119,7 @@ TEST(KvLedger, leaves_are_forgotten_before_their_parents) {
 }
 
 TEST(KvLedger, whoever_computes_what_is_known_meanwhile_shares_it_and_frees_its_own) {
-  KvLedger ledger(options(8));
+  KvLedger ledger(ledger_options(8));
   Holding first{tokens(1, 8), {}, 0};
   Holding second{tokens(1, 8), {}, 0};
   ASSERT_TRUE(ledger.grow(first.table, 8));
@@ -134,7 +134,7 @@ TEST(KvLedger, whoever_computes_what_is_known_meanwhile_shares_it_and_frees_its_
 }
 
 TEST(KvLedger, extra_keys_keep_equal_tokens_apart) {
-  KvLedger ledger(options(8));
+  KvLedger ledger(ledger_options(8));
   Holding first{tokens(1, 8), {}, 0, {{5}}};
   ASSERT_TRUE(first.compute(ledger));
   BlockTable table;
@@ -144,7 +144,7 @@ TEST(KvLedger, extra_keys_keep_equal_tokens_apart) {
 }
 
 TEST(KvLedger, without_a_prefix_cache_nothing_is_shared_or_remembered) {
-  KvLedgerOptions without = options(8);
+  KvLedgerOptions without = ledger_options(8);
   without.prefix_cache = false;
   KvLedger ledger(without);
   Holding first{tokens(1, 8), {}, 0};
@@ -157,7 +157,7 @@ TEST(KvLedger, without_a_prefix_cache_nothing_is_shared_or_remembered) {
 }
 
 TEST(KvLedger, what_was_stored_and_removed_is_told_in_order) {
-  KvLedger ledger(options(2));
+  KvLedger ledger(ledger_options(2));
   Holding first{tokens(1, 8), {}, 0};
   ASSERT_TRUE(first.compute(ledger));
   const BlockTable table = first.table;
@@ -183,7 +183,7 @@ TEST(KvLedger, what_was_stored_and_removed_is_told_in_order) {
 }
 
 TEST(KvLedger, what_is_cleared_or_superseded_is_not_evicted) {
-  KvLedger ledger(options(4));
+  KvLedger ledger(ledger_options(4));
   Holding first{tokens(1, 6), {}, 0};
   first.keys.base = {5, 6};
   ASSERT_TRUE(first.compute(ledger));
@@ -203,7 +203,7 @@ TEST(KvLedger, what_is_cleared_or_superseded_is_not_evicted) {
 }
 
 TEST(KvLedger, idle_blocks_are_told_parents_first_and_those_used_last_before_others) {
-  KvLedger ledger(options(6));
+  KvLedger ledger(ledger_options(6));
   Holding first{tokens(1, 8), {}, 0};
   Holding second{tokens(20, 6), {}, 0};
   Holding held{tokens(40, 4), {}, 0};
@@ -221,7 +221,7 @@ TEST(KvLedger, idle_blocks_are_told_parents_first_and_those_used_last_before_oth
 }
 
 TEST(KvLedger, blank_blocks_are_those_that_are_neither_held_nor_remembered) {
-  KvLedger ledger(options(4));
+  KvLedger ledger(ledger_options(4));
   Holding first{tokens(1, 6), {}, 0};
   ASSERT_TRUE(first.compute(ledger));
   const BlockId tail = first.table[1];
@@ -232,7 +232,7 @@ TEST(KvLedger, blank_blocks_are_those_that_are_neither_held_nor_remembered) {
 }
 
 TEST(KvLedger, check_finds_each_broken_invariant) {
-  KvLedger ledger(options(8));
+  KvLedger ledger(ledger_options(8));
   Holding first{tokens(1, 10), {}, 0};
   ASSERT_TRUE(first.compute(ledger));
   EXPECT_EQ(check(ledger, {&first}), "");

@@ -91,7 +91,7 @@ std::vector<TokenId> prompt() {
 
 // How much is found of the prompt with this at [begin, end), where `remembered` at [kBegin, kEnd) has been computed.
 uint32_t found_with(const ExtraKey& remembered, const ExtraKey& asked, uint32_t begin = kBegin, uint32_t end = kEnd) {
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   const RangeKey first[] = {{kBegin, kEnd, remembered}};
   const RangeKey second[] = {{begin, end, asked}};
   remember(ledger, prompt(), {{}, first});
@@ -134,7 +134,7 @@ TEST(MediaKeyInLedger, two_in_one_block_count_each_for_itself_and_in_their_order
   const RangeKey cats[] = {{4, 6, cat}, {6, 8, cat}};
   const RangeKey dogs[] = {{4, 6, dog}, {6, 8, dog}};
   const RangeKey long_cat[] = {{4, 8, cat}};
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   remember(ledger, all, {{}, cat_dog});
   EXPECT_EQ(found(ledger, all, {{}, cat_dog}), 10u);
   for (const std::span<const RangeKey> other : {std::span<const RangeKey>(dog_cat), {cats}, {dogs}, {long_cat}}) {
@@ -148,7 +148,7 @@ TEST(MediaKeyInLedger, what_is_copied_of_a_block_ends_before_what_differs) {
   const std::vector<TokenId> longer = joined(all, tokens(20, 4));
   const RangeKey cat[] = {{kBegin, kBegin + 1, image_key(image_of("cat"))}};
   const RangeKey dog[] = {{kBegin, kBegin + 1, image_key(image_of("dog"))}};
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   remember(ledger, all, {{}, cat});
   EXPECT_EQ(found(ledger, longer, {{}, cat}), 7u);
   EXPECT_LE(found(ledger, longer, {{}, dog}), kBegin);
@@ -164,7 +164,7 @@ TEST(MediaKeyInLedger, an_adapter_keeps_all_apart_and_keeps_the_salt) {
   const ExtraKey salt{7, 8};
   const SequenceKeys plain{salt}, adapted{adapter_key(salt, digest_of("lora"))},
       other_salt{adapter_key({7, 9}, digest_of("lora"))};
-  KvLedger ledger(options(12));
+  KvLedger ledger(ledger_options(12));
   remember(ledger, prompt(), adapted);
   EXPECT_EQ(found(ledger, prompt(), adapted), prompt().size() - 1);
   EXPECT_EQ(found(ledger, prompt(), plain), 0u);

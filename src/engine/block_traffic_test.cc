@@ -15,7 +15,7 @@ constexpr uint32_t kNumBlocks = 6;
 struct Life {
   explicit Life(MemoryStore& its_store, uint32_t num_blocks = kNumBlocks)
       : store(its_store),
-        ledger(options(num_blocks)),
+        ledger(ledger_options(num_blocks)),
         traffic(ledger, executor, &store, Clock::manual(&clock_ns), 4 * num_blocks) {
     store.restart();
     store.clock_ns = &clock_ns;
@@ -349,7 +349,7 @@ TEST(BlockTraffic, saving_ends_in_time_when_there_is_no_room) {
 
 TEST(BlockTraffic, without_a_store_nobody_waits) {
   CountingExecutor executor{1000};
-  KvLedger ledger(options(4));
+  KvLedger ledger(ledger_options(4));
   BlockTraffic traffic(ledger, executor, nullptr, Clock::real(), 16);
   Holding holding{tokens(1, 8), {}, 0};
   ASSERT_TRUE(holding.compute(ledger));
