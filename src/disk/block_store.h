@@ -62,6 +62,7 @@ class BlockStore {
   // Nothing that was put in before comes back.
   virtual void clear() = 0;
 
+  // Any thread.
   virtual DiskCounts counts() const = 0;
 };
 

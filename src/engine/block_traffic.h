@@ -54,6 +54,7 @@ class BlockTraffic {
   // Puts what is remembered and held by nobody into the store, what would be missed most first, for at most so long.
   void save_all(double timeout_s);
 
+  // Any thread.
   DiskCounts counts() const { return store_ == nullptr ? DiskCounts{} : store_->counts(); }
 
  private:

@@ -327,7 +327,6 @@ void Engine::State::update_stats() {
   now.cache.tokens_computed = now.num_rows;
   now.cache.entries = ledger.num_entries();
   now.num_passed_over = scheduler.num_passed_over();
-  now.disk = traffic.counts();
   const std::lock_guard lock(stats_mutex);
   stats = now;
 }
@@ -502,6 +501,7 @@ EngineStats Engine::stats() const {
     stats = state_->stats;
   }
   stats.num_waiting = static_cast<uint32_t>(state_->bounds.num_requests()) + stats.num_sent_back;
+  stats.disk = state_->traffic.counts();
   stats.draining = state_->draining.load();
   return stats;
 }

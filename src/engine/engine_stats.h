@@ -43,7 +43,7 @@ struct EngineStats {
   uint64_t num_queried_tokens = 0;       // prompt tokens that were looked for in the cache
   uint64_t num_cached_tokens = 0;        // prompt tokens that were not computed because the cache had them
   CacheCounts cache;
-  DiskCounts disk;                       // of the store; zero without one
+  DiskCounts disk;                       // of the store at this moment; zero without one
   uint64_t num_blocks_stored = 0;        // remembered, and forgotten, so far
   uint64_t num_blocks_removed = 0;
   double last_step_ms = 0;

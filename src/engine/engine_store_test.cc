@@ -61,6 +61,7 @@ TEST(EngineStore, what_is_cached_at_the_end_is_there_at_the_next_start) {
     EXPECT_EQ(store.blocks().size(), 3u);
   }
   Process second(store);
+  EXPECT_EQ(second.engine->stats().disk.blocks, 3u) << "before its first step";
   EXPECT_EQ(second.ask(prompt(1)), 10u);
   EXPECT_EQ(second.executor.loaded.size(), 3u);
   EXPECT_EQ(second.engine->stats().disk.hits, 3u);
