@@ -76,7 +76,7 @@ struct DiskCache::State {
   bool make_room(uint64_t num_bytes, int64_t used_ns, Lock& lock);
   void add_entry(int64_t used_ns, Entry entry);
   void drop_entry(Entries::iterator entry);
-  bool drop_entry(const ChainKey& key);
+  void drop_entry(const ChainKey& key);  // if there is one
   void move_entry(const ChainKey& key, int64_t used_ns);
   int64_t time_of(Use use);
   void note_fault(const std::string& message);
@@ -160,12 +160,8 @@ void DiskCache::State::drop_entry(Entries::iterator entry) {
   entries.erase(entry);
 }
 
-// False: there is none.
-bool DiskCache::State::drop_entry(const ChainKey& key) {
-  const auto known = index.find(key);
-  if (known == index.end()) return false;
-  drop_entry(known->second);
-  return true;
+void DiskCache::State::drop_entry(const ChainKey& key) {
+  if (const auto known = index.find(key); known != index.end()) drop_entry(known->second);
 }
 
 // It was of use at that time, too.

@@ -76,7 +76,7 @@ bool BlockTraffic::is_worth_waiting(Sequence& sequence, const Match& match) {
   const uint32_t begin = match.num_tokens;
   const std::span<const TokenId> rest = std::span(sequence.tokens).subspan(begin);
   const ExtraKey extra = extra_key_of_block(sequence.keys(), begin, ledger_.block_tokens());
-  return find(name_of(sequence.table.empty() ? kRoot : sequence.table.back()), extra, rest).has_value();
+  return find(next_parent(sequence.table), extra, rest).has_value();
 }
 
 // False when the store has nothing for it.
@@ -85,7 +85,7 @@ bool BlockTraffic::begin_fetch(Sequence& sequence) {
   tokens_.assign(sequence.tokens.begin(), sequence.tokens.end());
   extra_ = sequence.extra;
   num_asked_ = static_cast<uint32_t>(sequence.table.size());
-  next_parent_ = name_of(sequence.table.empty() ? kRoot : sequence.table.back());
+  next_parent_ = next_parent(sequence.table);
   has_asked_all_ = false;
   last_news_ns_ = clock_.now_ns();
   ask_more();

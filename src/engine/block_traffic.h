@@ -59,6 +59,8 @@ class BlockTraffic {
 
  private:
   ChainKey name_of(BlockId block) const { return block == kRoot ? kChainRoot : names_[block]; }
+  // Of the parent of the block that comes next in the table.
+  ChainKey next_parent(const BlockTable& table) const { return name_of(table.empty() ? kRoot : table.back()); }
   BlockName name_of(const CacheChange& block) const;
   struct Kept {
     BlockName name;
