@@ -213,10 +213,11 @@ const ServeOption kOptions[] = {
      }},
     {"--threads", "N", kMachine, "Compute threads (as many as processors may be used). Never changes an answer", false,
      [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 1024, s.threads); }},
-    {"--isa", "NAME", kMachine, "Instruction set: reference or avx2 (the best there is). Never changes an answer",
-     false, [](std::string_view v, ServeSettings& s) -> Status {
+    {"--isa", "NAME", kMachine,
+     "Instruction set: reference, avx2 or avx512 (the best there is). Never changes an answer", false,
+     [](std::string_view v, ServeSettings& s) -> Status {
        const auto isa = isa_from_name(v);
-       if (!isa) return invalid("expected reference or avx2, not '{}'", v);
+       if (!isa) return invalid("expected reference, avx2 or avx512, not '{}'", v);
        if (!isa_supported(*isa)) return invalid("this processor does not have {}", v);
        s.isa = *isa;
        return ok_status();

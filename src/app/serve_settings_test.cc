@@ -100,7 +100,7 @@ TEST(ServeSettings, every_mistake_is_named_at_once) {
   EXPECT_EQ(outcome.mistakes, (Mistakes{"--port: expected a whole number from 0 to 65535, not '70000'",
                                         "--max-step-ms: expected milliseconds from 0 to 60000, not 'soon'",
                                         "--paged-cache-block-size: expected 16, 32, 64, 128 or 256, not '48'",
-                                        "--isa: expected reference or avx2, not 'neon'"}));
+                                        "--isa: expected reference, avx2 or avx512, not 'neon'"}));
 }
 
 TEST(ServeSettings, numbers_are_read_to_their_last_character_and_checked) {

@@ -122,17 +122,19 @@ void check_twin(const Shape& shape, uint32_t rows, std::initializer_list<uint32_
   const std::vector<float> q = random_queries(shape, seed + 1);
   const std::vector<float> expected = attend(Isa::kReference, shape, cache, q, rows, rows);
   EXPECT_TRUE(all_finite(expected.data(), expected.size()));
-  for (uint32_t step : steps) {
-    const std::vector<float> out = attend(Isa::kAvx2, shape, cache, q, rows, std::min(step, rows));
-    const int64_t at = first_difference(out, expected);
-    EXPECT_EQ(at, -1) << "head_dim " << shape.head_dim << " group " << shape.group << " block "
-                      << shape.block_tokens << " context " << shape.context << " rows " << rows << " step " << step
-                      << " row " << at / (shape.group * shape.head_dim);
+  for (Isa isa : kAllIsas) {
+    if (isa == Isa::kReference || !isa_supported(isa)) continue;
+    for (uint32_t step : steps) {
+      const std::vector<float> out = attend(isa, shape, cache, q, rows, std::min(step, rows));
+      const int64_t at = first_difference(out, expected);
+      EXPECT_EQ(at, -1) << isa_name(isa) << " head_dim " << shape.head_dim << " group " << shape.group << " block "
+                        << shape.block_tokens << " context " << shape.context << " rows " << rows << " step " << step
+                        << " row " << at / (shape.group * shape.head_dim);
+    }
   }
 }
 
-TEST(Attention, avx2_gives_the_references_bits_for_every_head_size_and_group) {
-  if (!isa_supported(Isa::kAvx2)) GTEST_SKIP() << "SKIPPED avx2";
+TEST(Attention, every_isa_gives_the_references_bits_for_every_head_size_and_group) {
   for (uint32_t head_dim : {32u, 64u, 96u, 128u}) {
     for (uint32_t group = 1; group <= 8; ++group) check_twin({head_dim, group, 64, 290 + group}, 20, {1, 20, 7});
   }
@@ -143,7 +145,6 @@ TEST(Attention, avx2_gives_the_references_bits_for_every_head_size_and_group) {
 }
 
 TEST(Attention, every_context_and_block_size_gives_the_same_bits) {
-  if (!isa_supported(Isa::kAvx2)) GTEST_SKIP() << "SKIPPED avx2";
   for (uint32_t block : {1u, 2u, 4u, 8u, 16u, 32u, 64u, 128u, 256u}) {
     for (uint32_t context :
          {1u, 2u, 7u, 15u, 16u, 17u, 31u, 32u, 33u, 63u, 65u, 255u, 256u, 257u, 300u, 512u, 513u, 600u}) {
@@ -154,7 +155,6 @@ TEST(Attention, every_context_and_block_size_gives_the_same_bits) {
 }
 
 TEST(Attention, a_whole_prompt_equals_its_tokens_one_by_one) {
-  if (!isa_supported(Isa::kAvx2)) GTEST_SKIP() << "SKIPPED avx2";
   check_twin({64, 3, 64, 600}, 600, {1, 600, 64, 33});
   check_twin({32, 1, 16, 300}, 300, {1, 300, 3});
   check_twin({32, 2, 64, 300, true}, 300, {1, 300, 3});
@@ -165,7 +165,7 @@ TEST(Attention, the_answer_depends_neither_on_the_block_size_nor_on_who_stored_i
   for (uint32_t block : {1u, 2u, 4u, 8u, 16u, 32u, 64u, 128u, 256u}) {
     const Shape shape{64, 2, block, 333};
     const std::vector<float> q = random_queries(shape, 6);
-    for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
+    for (Isa isa : kAllIsas) {
       if (!isa_supported(isa)) continue;
       const Cache cache(shape, isa, 5);
       const std::vector<float> out = attend(isa, shape, cache, q, 10, 10);
@@ -204,7 +204,7 @@ TEST(Attention, agrees_with_double) {
 }
 
 TEST(Attention, a_token_that_is_not_finite_does_not_reach_the_rows_before_it) {
-  for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
+  for (Isa isa : kAllIsas) {
     if (!isa_supported(isa)) continue;
     for (uint32_t bad :
          {19u, 20u, 261u, 299u}) {  // inside a tile of rows, at its border, behind a segment's border, the last
@@ -233,7 +233,7 @@ TEST(Attention, has_the_committed_hashes) {
                         {{128, 8, 16, 300}, 0x528a9147baab309b},
                         {{64, 1, 64, 300, true}, 0x2b51b933c17c0bfb}};
   for (const Case& c : cases) {
-    for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
+    for (Isa isa : kAllIsas) {
       if (!isa_supported(isa)) continue;
       const Cache cache(c.shape, isa, 21);
       const std::vector<float> out = attend(isa, c.shape, cache, random_queries(c.shape, 22), 30, 30);
@@ -243,7 +243,7 @@ TEST(Attention, has_the_committed_hashes) {
 }
 
 TEST(StoreKv, clamps_counts_and_keeps_denormals) {
-  for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
+  for (Isa isa : kAllIsas) {
     if (!isa_supported(isa)) continue;
     const Shape shape{32, 1, 16, 20};
     Cache cache(shape, isa, 14);
@@ -267,12 +267,15 @@ TEST(StoreKv, clamps_counts_and_keeps_denormals) {
 }
 
 TEST(StoreKv, every_isa_stores_the_same_bytes) {
-  if (!isa_supported(Isa::kAvx2)) GTEST_SKIP() << "SKIPPED avx2";
   for (uint32_t block : {1u, 16u, 64u}) {
     for (bool fp32 : {false, true}) {
       const Shape shape{96, 1, block, 100, fp32};
-      Cache a(shape, Isa::kReference, 15), b(shape, Isa::kAvx2, 15);
-      EXPECT_TRUE(std::ranges::equal(a.bytes(), b.bytes()));
+      Cache expected(shape, Isa::kReference, 15);
+      for (Isa isa : kAllIsas) {
+        if (!isa_supported(isa)) continue;
+        Cache cache(shape, isa, 15);
+        EXPECT_TRUE(std::ranges::equal(cache.bytes(), expected.bytes())) << isa_name(isa);
+      }
     }
   }
 }

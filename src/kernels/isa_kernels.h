@@ -8,5 +8,6 @@ namespace slipstream {
 
 const Kernels& reference_kernels();
 const Kernels& avx2_kernels();
+const Kernels& avx512_kernels();
 
 }  // namespace slipstream

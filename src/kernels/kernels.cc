@@ -21,12 +21,13 @@ std::string_view isa_name(Isa isa) {
   switch (isa) {
     case Isa::kReference: return "reference";
     case Isa::kAvx2: return "avx2";
+    case Isa::kAvx512: return "avx512";
   }
   return "";
 }
 
 std::optional<Isa> isa_from_name(std::string_view name) {
-  for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
+  for (Isa isa : kAllIsas) {
     if (isa_name(isa) == name) return isa;
   }
   return std::nullopt;
@@ -36,11 +37,21 @@ bool isa_supported(Isa isa) {
   switch (isa) {
     case Isa::kReference: return true;
     case Isa::kAvx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+    case Isa::kAvx512:
+      return isa_supported(Isa::kAvx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+             __builtin_cpu_supports("avx512vnni");
   }
   return false;
 }
 
-Isa best_isa() { return isa_supported(Isa::kAvx2) ? Isa::kAvx2 : Isa::kReference; }
+Isa best_isa() {
+  Isa best = Isa::kReference;
+  for (Isa isa : kAllIsas) {
+    if (isa_supported(isa)) best = isa;
+  }
+  return best;
+}
 
 // Sizes: the largest need of any instruction set.
 size_t matmul_scratch_bytes(uint32_t max_rows, uint32_t max_cols) {
@@ -60,7 +71,12 @@ size_t attention_scratch_bytes(uint32_t group, uint32_t head_dim, uint32_t max_c
 
 const Kernels& kernels_for(Isa isa) {
   CHECK(isa_supported(isa), "{}", isa_name(isa));
-  return isa == Isa::kAvx2 ? avx2_kernels() : reference_kernels();
+  switch (isa) {
+    case Isa::kAvx512: return avx512_kernels();
+    case Isa::kAvx2: return avx2_kernels();
+    case Isa::kReference: break;
+  }
+  return reference_kernels();
 }
 
 bool all_finite(const float* values, size_t n) {

@@ -17,12 +17,13 @@
 
 namespace slipstream {
 
-enum class Isa : uint8_t { kReference, kAvx2 };  // later: kAvx512Vnni, kAmx
+enum class Isa : uint8_t { kReference, kAvx2, kAvx512 };  // slowest first; kAvx512: F, BW, DQ, VL and VNNI
+inline constexpr Isa kAllIsas[] = {Isa::kReference, Isa::kAvx2, Isa::kAvx512};
 
-std::string_view isa_name(Isa isa);  // "reference", "avx2"
+std::string_view isa_name(Isa isa);  // "reference", "avx2", "avx512"
 std::optional<Isa> isa_from_name(std::string_view name);
 bool isa_supported(Isa isa);  // by this processor
-Isa best_isa();
+Isa best_isa();  // the last of kAllIsas that this processor supports
 
 // Rows of activations as a matrix product reads them.
 struct MatmulInput {

@@ -8,7 +8,7 @@ namespace {
 
 std::vector<Isa> supported_isas() {
   std::vector<Isa> isas;
-  for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
+  for (Isa isa : kAllIsas) {
     if (isa_supported(isa)) {
       isas.push_back(isa);
     } else

@@ -21,35 +21,40 @@ void expect_same(const std::vector<float>& a, const std::vector<float>& b, const
   }
 }
 
-TEST(Rowwise, avx2_gives_the_references_bits) {
-  if (!isa_supported(Isa::kAvx2)) GTEST_SKIP() << "SKIPPED avx2";
+void check_twin(Isa isa) {
   FloatModeScope mode;
   const Kernels& reference = kernels_for(Isa::kReference);
-  const Kernels& avx2 = kernels_for(Isa::kAvx2);
+  const Kernels& twin = kernels_for(isa);
   Random random(1);
   for (uint32_t n : kSizes) {
     for (float size : {1e-30f, 1e-3f, 1.0f, 30.0f, 1e6f}) {
       const std::vector<float> x = random_values(n, random, size), y = random_values(n, random, size);
       std::vector<float> a(n), b(n);
       EXPECT_TRUE(reference.rms_norm(x.data(), y.data(), 1e-5f, n, a.data()));
-      EXPECT_TRUE(avx2.rms_norm(x.data(), y.data(), 1e-5f, n, b.data()));
+      EXPECT_TRUE(twin.rms_norm(x.data(), y.data(), 1e-5f, n, b.data()));
       expect_same(a, b, "rms_norm", n);
       reference.swiglu(x.data(), y.data(), n, a.data());
-      avx2.swiglu(x.data(), y.data(), n, b.data());
+      twin.swiglu(x.data(), y.data(), n, b.data());
       expect_same(a, b, "swiglu", n);
       a = b = x;
       reference.add(a.data(), y.data(), n);
-      avx2.add(b.data(), y.data(), n);
+      twin.add(b.data(), y.data(), n);
       expect_same(a, b, "add", n);
       reference.add_scaled(a.data(), y.data(), 0.37f, n);
-      avx2.add_scaled(b.data(), y.data(), 0.37f, n);
+      twin.add_scaled(b.data(), y.data(), 0.37f, n);
       expect_same(a, b, "add_scaled", n);
       a = b = x;
       const uint32_t even = n / 2 * 2;
       reference.rope(a.data(), y.data(), y.data() + n / 2, even);
-      avx2.rope(b.data(), y.data(), y.data() + n / 2, even);
+      twin.rope(b.data(), y.data(), y.data() + n / 2, even);
       expect_same(a, b, "rope", n);
     }
+  }
+}
+
+TEST(Rowwise, every_isa_gives_the_references_bits) {
+  for (Isa isa : kAllIsas) {
+    if (isa != Isa::kReference && isa_supported(isa)) check_twin(isa);
   }
 }
 
@@ -85,7 +90,7 @@ TEST(Rowwise, agrees_with_double) {
 TEST(Rowwise, a_norm_can_be_taken_in_place) {
   FloatModeScope mode;
   Random random(3);
-  for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
+  for (Isa isa : kAllIsas) {
     if (!isa_supported(isa)) continue;
     std::vector<float> x = random_values(100, random), weight = random_values(100, random), out(100);
     kernels_for(isa).rms_norm(x.data(), weight.data(), 1e-6f, 100, out.data());
@@ -97,7 +102,7 @@ TEST(Rowwise, a_norm_can_be_taken_in_place) {
 TEST(Rowwise, a_row_that_is_not_finite_is_seen_wherever_it_is) {
   FloatModeScope mode;
   Random random(4);
-  for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
+  for (Isa isa : kAllIsas) {
     if (!isa_supported(isa)) continue;
     for (uint32_t n : kSizes) {
       for (uint32_t bits : {0x7fc00000u, 0xffc00001u, 0x7f800000u, 0xff800000u, 0x7f800001u}) {
@@ -117,7 +122,7 @@ TEST(Rowwise, a_row_that_is_not_finite_is_seen_wherever_it_is) {
 
 TEST(Rowwise, has_the_committed_hash) {
   FloatModeScope mode;
-  for (Isa isa : {Isa::kReference, Isa::kAvx2}) {
+  for (Isa isa : kAllIsas) {
     if (!isa_supported(isa)) continue;
     const Kernels& kernels = kernels_for(isa);
     Random random(5);
@@ -133,6 +138,7 @@ TEST(Rowwise, has_the_committed_hash) {
 TEST(Isa, names_go_there_and_back) {
   EXPECT_EQ(isa_from_name("reference"), Isa::kReference);
   EXPECT_EQ(isa_from_name("avx2"), Isa::kAvx2);
+  EXPECT_EQ(isa_from_name("avx512"), Isa::kAvx512);
   EXPECT_EQ(isa_from_name("AVX2"), std::nullopt);
   EXPECT_TRUE(isa_supported(best_isa()));
   EXPECT_EQ(kernels_for(best_isa()).isa, best_isa());

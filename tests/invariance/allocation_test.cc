@@ -58,7 +58,7 @@ void expect_no_allocations(const std::string& checkpoint) {
   ThreadPool pool(2);
   const auto model = load_model(std::string(SLIPSTREAM_TEST_DATA) + "/oracle/" + checkpoint, pool);
   ASSERT_TRUE(model.ok()) << model.error().message;
-  for (const Isa isa : {Isa::kReference, Isa::kAvx2}) {
+  for (const Isa isa : kAllIsas) {
     if (!isa_supported(isa)) continue;
     for (const ActivationMode activations : {ActivationMode::kInt16, ActivationMode::kF32}) {
       auto executor = CpuExecutor::make(model->config(), model->weights, pool,

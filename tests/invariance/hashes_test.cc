@@ -8,8 +8,6 @@
 namespace slipstream {
 namespace {
 
-constexpr Isa kAllIsas[] = {Isa::kReference, Isa::kAvx2};
-
 std::vector<Isa> isas_of_this_machine() {
   std::vector<Isa> isas;
   for (const Isa isa : kAllIsas) {

@@ -181,7 +181,7 @@ TEST_P(Poison, stale_numbers_in_a_block_reach_nobody) {
 // everybody's logit. With experts, rows of several sequences are multiplied
 // together.
 INSTANTIATE_TEST_SUITE_P(Everywhere, Poison,
-                         testing::Combine(testing::Values(Isa::kReference, Isa::kAvx2),
+                         testing::Combine(testing::ValuesIn(kAllIsas),
                                           testing::Values(ActivationMode::kInt16, ActivationMode::kF32),
                                           testing::Values("llama-untied-bf16", "qwen3-moe-mlx-4bit-g64-mixed")),
                          [](const auto& setting) {
