@@ -16,9 +16,9 @@
 
 #include "base/float_mode.h"
 #include "base/memory.h"
+#include "kernels/machine_limits.h"
 #include "kernels/packed_block.h"
 #include "kernels/random_matrices.h"
-#include "machine_limits.h"
 
 namespace slipstream {
 namespace {
@@ -36,7 +36,7 @@ struct Bench {
   const Kernels& kernels;
   ThreadPool& pool;
   std::span<std::byte> memory;
-  double pair_tops;
+  double integer_tops;
   double fma_tops;
 };
 
@@ -128,7 +128,7 @@ void run_matmul(const Bench& bench) {
       const size_t bytes = packed_bytes(w.format, outputs, inputs);
       fill_matrices(bench, w.format, bytes);
       const double read = read_bandwidth(bench.pool, bench.memory);
-      const double peak = w.format.quantised() ? bench.pair_tops : bench.fma_tops;
+      const double peak = w.format.quantised() ? bench.integer_tops : bench.fma_tops;
       fmt::print("{} {}x{}: plain read {:.1f} GB/s, instructions {:.3f} TOPS\n", w.name, outputs, inputs, read,
                  peak);
       for (uint32_t rows : bench.options.rows) {
@@ -351,10 +351,10 @@ int run(int argc, char** argv) {
     return 1;
   }
   ThreadPool pool(options.threads);
-  const Bench bench{options,       kernels_for(options.isa), pool, {arena->data(), arena->size()}, pair_peak(pool),
-                    fma_peak(pool)};
-  fmt::print("{} threads, {}: vpmaddwd + vpaddd {:.3f} TOPS, fp32 FMA {:.3f} TFLOP/s\n", options.threads,
-             isa_name(options.isa), bench.pair_tops, bench.fma_tops);
+  const Bench bench{options,       kernels_for(options.isa), pool, {arena->data(), arena->size()},
+                    integer_peak(pool, options.isa), fma_peak(pool, options.isa)};
+  fmt::print("{} threads, {}: int16 products {:.3f} TOPS, fp32 FMA {:.3f} TFLOP/s\n", options.threads,
+             isa_name(options.isa), bench.integer_tops, bench.fma_tops);
   if (all || options.matmul) run_matmul(bench);
   if (all || options.attention) run_attention(bench);
   if (all || options.rowwise) run_rowwise(bench);

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -13,15 +14,58 @@
 namespace slipstream {
 namespace {
 
+using Run = std::function<Result<Figures>()>;
+
 struct Benchmark {
   const char* name;
   const char* help;
-  Result<Figures> (*run)(const MeasuredModelOptions& options);
+  // Adds its own options to the command, and gives what runs when they are parsed. `model` outlives that.
+  Run (*add_to)(CLI::App& command, const MeasuredModelOptions& model);
 };
 
+// A benchmark without options of its own.
+template <Result<Figures> (*run)(const MeasuredModelOptions&)>
+Run add_plain(CLI::App&, const MeasuredModelOptions& model) {
+  return [&model] { return run(model); };
+}
+
+using SpeedBenchmark = Result<Figures> (*)(const MeasuredModelOptions&, const SpeedOptions&);
+
+void add_context(CLI::App& command, SpeedOptions& speed) {
+  command.add_option("--context", speed.context, "tokens that each sequence has before the steps that are measured")
+      ->check(CLI::Range(1u, 1u << 20))
+      ->capture_default_str();
+}
+void add_batches(CLI::App& command, SpeedOptions& speed) {
+  add_context(command, speed);
+  command.add_option("--batch", speed.batches, "sequences of a step, one number or several: 1,5,16")
+      ->delimiter(',')
+      ->check(CLI::Range(1u, 256u))
+      ->capture_default_str();
+}
+void add_prompts(CLI::App& command, SpeedOptions& speed) {
+  command.add_option("--prompt", speed.prompts, "tokens of a prompt, one number or several: 512,2048")
+      ->delimiter(',')
+      ->check(CLI::Range(1u, 1u << 20))
+      ->capture_default_str();
+}
+
+template <SpeedBenchmark run, void (*add_options)(CLI::App&, SpeedOptions&)>
+Run add_speed(CLI::App& command, const MeasuredModelOptions& model) {
+  const auto speed = std::make_shared<SpeedOptions>();
+  add_options(command, *speed);
+  return [speed, &model] { return run(model, *speed); };
+}
+
 constexpr Benchmark kBenchmarks[] = {
-    {"sharing", "KV memory saved by users whose prompts begin alike", &bench_sharing},
-    {"prefix", "time to first token of a long prompt: cold, again, in a burst", &bench_prefix},
+    {"machine", "what this machine can do at the most", &add_plain<&bench_machine>},
+    {"decode", "tokens a second of one running answer, beside the machine's limit",
+     &add_speed<&bench_decode, &add_context>},
+    {"batch", "tokens a second of several answers together, beside the machine's limit",
+     &add_speed<&bench_batch, &add_batches>},
+    {"prefill", "tokens a second of a prompt, beside the machine's limit", &add_speed<&bench_prefill, &add_prompts>},
+    {"sharing", "KV memory saved by users whose prompts begin alike", &add_plain<&bench_sharing>},
+    {"prefix", "time to first token of a long prompt: cold, again, in a burst", &add_plain<&bench_prefix>},
 };
 
 struct BenchOptions {
@@ -68,9 +112,10 @@ void add_bench_command(CLI::App& program, int& exit_status) {
     CLI::App* command = bench->add_subcommand(row.name, row.help);
     options->model.add_to(*command);
     command->add_flag("--json", options->json, "a list of objects: name, value, unit, limit, share");
-    command->callback([options, &row, &exit_status] {
+    const Run run = row.add_to(*command, options->model);
+    command->callback([options, run, &exit_status] {
       options->model.check();
-      const Result<Figures> figures = row.run(options->model);
+      const Result<Figures> figures = run();
       if (!figures.ok()) {
         exit_status = fail(figures.error());
         return;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/measured_model.h"
+#include "app/speed_options.h"
 #include "base/result.h"
 
 namespace slipstream {
@@ -28,6 +29,12 @@ struct Figure {
 };
 using Figures = std::vector<Figure>;
 
+// What this machine can do: reading memory, integer products, fp32 FMA. No model is used.
+Result<Figures> bench_machine(const MeasuredModelOptions& options);
+// Tokens a second of one running answer, of a batch of them, and of prompts.
+Result<Figures> bench_decode(const MeasuredModelOptions& options, const SpeedOptions& speed);
+Result<Figures> bench_batch(const MeasuredModelOptions& options, const SpeedOptions& speed);
+Result<Figures> bench_prefill(const MeasuredModelOptions& options, const SpeedOptions& speed);
 // KV memory that users save who share a beginning, counted from blocks in use.
 Result<Figures> bench_sharing(const MeasuredModelOptions& options);
 // Time to the first token of a long prompt: cold, again, and in a burst whose prompts begin alike.

@@ -111,6 +111,22 @@ class CommandLine(unittest.TestCase):
         done = run("--version", SLIPSTREAM_PRETEND_OLD_CPU="1")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(done.stderr, r"^slipstream: this processor is too old: it lacks AVX2; [^\n]+\n$")
+    def test_bench_says_what_it_measured(self):
+        figures = json.loads(run("bench", "batch", "--batch", "1,3,5", "--context", "64", "--json").stdout)
+        self.assertEqual([figure["name"] for figure in figures],
+                         ["batch small ctx 64 1", "batch small ctx 64 3", "batch small ctx 64 5", "step small ctx 64 1",
+                          "step small ctx 64 3", "step small ctx 64 5", "speed-up small ctx 64 of 5 over 1"])
+        self.assertEqual({tuple(figure) for figure in figures}, {("name", "value", "unit", "limit", "share")})
+        for figure in figures:
+            self.assertGreater(figure["value"], 0)
+            self.assertIsNone(figure["limit"])  # weights in a cache: how fast memory is says nothing
+        self.assertIn("prefill small 40 ", run("bench", "prefill", "--prompt", "40").stdout)
+        self.assertIn("decode small ctx 512 ", run("bench", "decode").stdout)
+        machine = json.loads(run("bench", "machine", "--json").stdout)
+        self.assertEqual([figure["unit"] for figure in machine], ["GB/s", "", "bytes", "TOPS", "TFLOP/s"])
+        for figure in (machine[0], machine[3], machine[4]):
+            self.assertGreater(figure["value"], 0)
+
     def test_inspect_is_a_table_for_people_and_an_object_for_programs(self):
         done = run("inspect", MODEL)
         self.assertEqual((done.returncode, done.stderr), (0, ""))

@@ -1,0 +1,238 @@
+// slipstream bench machine, decode, batch, prefill: tokens a second of whole steps, from a request to its drawn token,
+// beside what this machine could do at the most, measured in the same run before and after each figure. Both sides are
+// medians. A share over 100 % means that the limit was measured badly, and fails.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "app/benchmarks.h"
+#include "app/local_engine.h"
+#include "app/made_up_kv.h"
+#include "app/progress_bar.h"
+#include "app/step_limit.h"
+#include "base/random.h"
+
+namespace slipstream {
+namespace {
+
+constexpr uint32_t kSteps = 33;        // measured of each figure, after
+constexpr uint32_t kWarmSteps = 3;
+constexpr uint32_t kFewestSteps = 7;   // where a step takes long:
+constexpr double kEnoughSeconds = 5;
+constexpr uint32_t kPrompts = 3;       // of each length
+constexpr size_t kFewestWeights = 64 << 20;  // smaller ones come from a cache, and memory's speed is no limit
+constexpr double kMostShare = 1.005;
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+struct Run {
+  const MeasuredModelOptions& options;
+  CpuExecutorOptions executor;
+  ThreadPool& pool;
+  OpenedModel model;
+  std::string name;
+
+  MachineLimits machine() const {
+    return measure_machine(pool, {model.weights.memory.data(), model.weights.packed_bytes}, executor.isa);
+  }
+  // Absent where the weights are too few.
+  std::optional<double> limit_s(const StepShape& shape, const MachineLimits& before, const MachineLimits& after) const {
+    if (model.weights.packed_bytes < kFewestWeights) return std::nullopt;
+    const auto of = [&](const MachineLimits& limits) {
+      return step_limit_s(model.config, model.weights, executor.activations, shape, limits);
+    };
+    return std::min(of(before), of(after));
+  }
+};
+
+Result<Run> make_run(const MeasuredModelOptions& options, ThreadPool& pool) {
+  ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
+  ASSIGN_OR_RETURN(OpenedModel model, load_measured_model(options, pool));
+  const std::string& given = options.compute.dummy.empty() ? options.compute.model : options.compute.dummy;
+  std::string name = given.substr(given.find_last_of('/') + 1);
+  if (name.empty()) name = "small";
+  if (options.num_layers != 0) name += fmt::format(" {} layers", options.num_layers);
+  return Run{options, executor, pool, std::move(model), std::move(name)};
+}
+
+struct Measured {
+  double seconds = 0;
+  std::optional<double> limit_s;
+};
+
+// -- steps of running answers --------------------------------------------------------------------
+EngineOptions steps_options(uint32_t batch, uint32_t context, uint32_t block_tokens) {
+  EngineOptions options;
+  options.block_tokens = block_tokens;
+  options.max_model_len = context + 2 + kWarmSteps + kSteps;
+  options.num_blocks = batch * (options.max_model_len / block_tokens + 3);
+  options.max_num_seqs = batch;
+  options.max_step_ms = 0;
+  return options;
+}
+
+// Medians of steps in which each of `batch` sequences has one row, from position `context` on.
+Result<Measured> measure_steps(const Run& run, uint32_t batch, uint32_t context) {
+  const EngineOptions options = steps_options(batch, context, run.executor.block_tokens);
+  ASSIGN_OR_RETURN(const auto executor, make_executor(run.model, options, run.executor, run.pool));
+  MadeUpKv store(options.block_tokens, executor->block_bytes(), run.executor.activations == ActivationMode::kF32);
+  LocalEngine engine(options, *executor, run.pool, &store);
+  std::vector<std::vector<TokenId>> prompts;
+  for (uint32_t i = 0; i < batch; ++i) {
+    prompts.push_back(made_up_tokens(100 + i, context + 1, run.model.config.vocab_size));
+    RETURN_IF_ERROR(engine.ask(prompts.back(), 1));  // fetches its K and V
+    RETURN_IF_ERROR(engine.step_until_all_ended());
+  }
+  for (const std::vector<TokenId>& prompt : prompts) RETURN_IF_ERROR(engine.ask(prompt, kWarmSteps + kSteps));
+
+  const MachineLimits before = run.machine();
+  for (uint32_t step = 0; step < kWarmSteps; ++step) RETURN_IF_ERROR(engine.step());
+  std::vector<double> seconds;
+  double sum = 0;
+  while (!engine.all_ended() && (seconds.size() < kFewestSteps || sum < kEnoughSeconds)) {
+    const uint64_t rows_before = engine.stats().num_rows;
+    const double begin = Clock::real().now_s();
+    RETURN_IF_ERROR(engine.step());
+    seconds.push_back(Clock::real().now_s() - begin);
+    sum += seconds.back();
+    if (const uint64_t rows = engine.stats().num_rows - rows_before; rows != batch)
+      return outside("a step of {} sequences computed {} rows", batch, rows);
+  }
+  const auto middle = static_cast<uint32_t>(kWarmSteps + seconds.size() / 2);
+  const StepShape shape{batch, context + middle, 1, 1};
+  return Measured{median(seconds), run.limit_s(shape, before, run.machine())};
+}
+
+// -- figures -------------------------------------------------------------------------------------
+void add_rate(Figures& figures, std::string name, double tokens, const Measured& measured) {
+  Figure figure;
+  figure.name = std::move(name);
+  figure.value = tokens / measured.seconds;
+  figure.unit = "tokens/s";
+  if (measured.limit_s) figure.limit = tokens / *measured.limit_s;
+  figures.push_back(std::move(figure));
+}
+
+void add_time(Figures& figures, std::string name, const Measured& measured) {
+  Figure figure;
+  figure.name = std::move(name);
+  figure.value = measured.seconds * 1e3;
+  figure.unit = "ms";
+  if (measured.limit_s) figure.limit = *measured.limit_s * 1e3;
+  figure.more_is_better = false;
+  figures.push_back(std::move(figure));
+}
+
+// Error: a figure is better than its limit.
+Result<Figures> checked(Figures figures) {
+  for (const Figure& figure : figures) {
+    if (figure.share().value_or(0) > kMostShare)
+      return outside("{}: {:.2f} {} where {:.2f} is the limit: the limit was measured badly", figure.name, figure.value,
+                     figure.unit, *figure.limit);
+  }
+  return figures;
+}
+
+std::string context_name(uint32_t context) { return fmt::format(" ctx {}", context); }
+
+}  // namespace
+
+Result<Figures> bench_machine(const MeasuredModelOptions& options) {
+  ThreadPool pool(options.compute.threads());
+  ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
+  constexpr size_t kBytes = size_t{1} << 30;
+  ASSIGN_OR_RETURN(const Arena memory, Arena::make(kBytes));
+  pool.run([&](uint32_t thread) {
+    const Range mine = split(kBytes / 8, thread, pool.num_threads());
+    for (uint32_t i = mine.begin; i < mine.end; ++i) memory.as<uint64_t>()[i] = splitmix64(1, i);
+  });
+  const MachineLimits limits = measure_machine(pool, {memory.data(), memory.size()}, executor.isa);
+  Figures figures;
+  const auto add = [&figures](std::string name, double value, std::string unit) {
+    Figure figure;
+    figure.name = std::move(name);
+    figure.value = value;
+    figure.unit = std::move(unit);
+    figures.push_back(std::move(figure));
+  };
+  const ReadWay& way = limits.read_way;
+  add(fmt::format("read of memory, {} threads", pool.num_threads()), limits.read_gb_s, "GB/s");
+  add("  its best way: streams of a thread", way.streams, "");
+  add("  its best way: asked for ahead", way.prefetch_bytes, "bytes");
+  add(fmt::format("int16 products, {}", isa_name(executor.isa)), limits.integer_tops, "TOPS");
+  add(fmt::format("fp32 FMA, {}", isa_name(executor.isa)), limits.fma_tops, "TFLOP/s");
+  return figures;
+}
+
+Result<Figures> bench_decode(const MeasuredModelOptions& options, const SpeedOptions& speed) {
+  ThreadPool pool(options.compute.threads());
+  ASSIGN_OR_RETURN(const Run run, make_run(options, pool));
+  ASSIGN_OR_RETURN(const Measured measured, measure_steps(run, 1, speed.context));
+  Figures figures;
+  add_rate(figures, "decode " + run.name + context_name(speed.context), 1, measured);
+  return checked(std::move(figures));
+}
+
+Result<Figures> bench_batch(const MeasuredModelOptions& options, const SpeedOptions& speed) {
+  ThreadPool pool(options.compute.threads());
+  ASSIGN_OR_RETURN(const Run run, make_run(options, pool));
+  const std::string at = speed.context == SpeedOptions().context ? "" : context_name(speed.context);
+  const LoadProgress progress = terminal_progress("batches", ProgressUnit::kTokens);
+  Figures rates, times;
+  std::optional<Measured> one, five;
+  uint64_t done = 0, total = 0;
+  for (uint32_t batch : speed.batches) total += batch;
+  for (uint32_t batch : speed.batches) {
+    ASSIGN_OR_RETURN(const Measured measured, measure_steps(run, batch, speed.context));
+    add_rate(rates, fmt::format("batch {}{} {}", run.name, at, batch), batch, measured);
+    add_time(times, fmt::format("step {}{} {}", run.name, at, batch), measured);
+    if (batch == 1) one = measured;
+    if (batch == 5) five = measured;
+    if (progress) progress(done += batch, total);
+  }
+  ASSIGN_OR_RETURN(Figures figures, checked(std::move(rates)));
+  figures.insert(figures.end(), times.begin(), times.end());
+  if (one && five) {
+    Figure figure;
+    figure.name = fmt::format("speed-up {}{} of 5 over 1", run.name, at);
+    figure.value = 5 * one->seconds / five->seconds;
+    figure.unit = "x";
+    if (one->limit_s && five->limit_s) figure.limit = 5 * *one->limit_s / *five->limit_s;
+    figures.push_back(std::move(figure));
+  }
+  return figures;
+}
+
+Result<Figures> bench_prefill(const MeasuredModelOptions& options, const SpeedOptions& speed) {
+  ThreadPool pool(options.compute.threads());
+  ASSIGN_OR_RETURN(const Run run, make_run(options, pool));
+  const LoadProgress progress = terminal_progress("prompts", ProgressUnit::kTokens);
+  uint64_t done = 0, total = 0;
+  for (uint32_t tokens : speed.prompts) total += kPrompts * tokens;
+  Figures figures;
+  for (uint32_t tokens : speed.prompts) {
+    EngineOptions engine_options = steps_options(1, tokens, run.executor.block_tokens);
+    engine_options.prefix_cache = false;
+    ASSIGN_OR_RETURN(const auto executor, make_executor(run.model, engine_options, run.executor, run.pool));
+    LocalEngine engine(engine_options, *executor, run.pool);
+    const MachineLimits before = run.machine();
+    std::vector<double> seconds;
+    for (uint32_t i = 0; i <= kPrompts; ++i) {  // the first one touches memory for the first time
+      RETURN_IF_ERROR(engine.ask(made_up_tokens(i, tokens, run.model.config.vocab_size), 1));
+      RETURN_IF_ERROR(engine.step_until_all_ended());
+      if (i > 0) seconds.push_back(engine.answers().back().first_token_s);
+      if (progress && i > 0) progress(done += tokens, total);
+    }
+    const StepShape shape{1, 0, tokens, 1};
+    add_rate(figures, fmt::format("prefill {} {}", run.name, tokens), tokens,
+             {median(seconds), run.limit_s(shape, before, run.machine())});
+  }
+  return checked(std::move(figures));
+}
+
+}  // namespace slipstream

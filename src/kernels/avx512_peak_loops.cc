@@ -1,0 +1,24 @@
+#include "kernels/peak_loops.h"
+
+namespace slipstream {
+namespace {
+
+// Sixteen chains: 512 bits wide, one instruction may take two pipes for a cycle, and each waits four cycles for itself.
+#define SIXTEEN(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define LOOP(X) \
+  "vpxorq %%zmm16, %%zmm16, %%zmm16\n\tvpxorq %%zmm17, %%zmm17, %%zmm17\n1:\n\t" SIXTEEN(X) "dec %0\n\tjnz 1b\n\t"
+#define PAIR(i) "vpdpwssd %%zmm16, %%zmm17, %%zmm" #i "\n\t"
+#define FMA(i) "vfmadd231ps %%zmm16, %%zmm17, %%zmm" #i "\n\t"
+#define CLOBBERS                                                                                                   \
+  "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
+      "xmm13", "xmm14", "xmm15", "xmm16", "xmm17"
+
+void run_pairs(uint64_t loops) { asm volatile(LOOP(PAIR) : "+r"(loops)::CLOBBERS); }
+void run_fmas(uint64_t loops) { asm volatile(LOOP(FMA) : "+r"(loops)::CLOBBERS); }
+
+}  // namespace
+
+const PeakLoop kAvx512IntegerLoop{run_pairs, 16.0 * 32 * 2};
+const PeakLoop kAvx512FmaLoop{run_fmas, 16.0 * 16 * 2};
+
+}  // namespace slipstream
