@@ -59,6 +59,7 @@ Run add_speed(CLI::App& command, const MeasuredModelOptions& model) {
 
 constexpr Benchmark kBenchmarks[] = {
     {"machine", "what this machine can do at the most", &add_plain<&bench_machine>},
+    {"tune", "which way of reading weights is the fastest here; the best is remembered", &add_plain<&bench_tune>},
     {"decode", "tokens a second of one running answer, beside the machine's limit",
      &add_speed<&bench_decode, &add_context>},
     {"batch", "tokens a second of several answers together, beside the machine's limit",

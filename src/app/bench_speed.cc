@@ -11,7 +11,7 @@
 #include "app/made_up_kv.h"
 #include "app/progress_bar.h"
 #include "app/step_limit.h"
-#include "base/random.h"
+#include "app/tuning.h"
 
 namespace slipstream {
 namespace {
@@ -22,7 +22,6 @@ constexpr uint32_t kFewestSteps = 7;   // where a step takes long:
 constexpr double kEnoughSeconds = 5;
 constexpr uint32_t kPrompts = 3;       // of each length
 constexpr size_t kFewestWeights = 64 << 20;  // smaller ones come from a cache, and memory's speed is no limit
-constexpr double kMostShare = 1.005;
 
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
@@ -53,6 +52,7 @@ struct Run {
 Result<Run> make_run(const MeasuredModelOptions& options, ThreadPool& pool) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
   ASSIGN_OR_RETURN(OpenedModel model, load_measured_model(options, pool));
+  tune_for_weights(pool, executor.isa, {model.weights.memory.data(), model.weights.packed_bytes});
   const std::string& given = options.compute.dummy.empty() ? options.compute.model : options.compute.dummy;
   std::string name = given.substr(given.find_last_of('/') + 1);
   if (name.empty()) name = "small";
@@ -128,8 +128,12 @@ void add_time(Figures& figures, std::string name, const Measured& measured) {
   figures.push_back(std::move(figure));
 }
 
-// Error: a figure is better than its limit.
-Result<Figures> checked(Figures figures) {
+std::string context_name(uint32_t context) { return fmt::format(" ctx {}", context); }
+
+}  // namespace
+
+Result<Figures> within_limits(Figures figures) {
+  constexpr double kMostShare = 1.005;  // both sides are rounded by the clock
   for (const Figure& figure : figures) {
     if (figure.share().value_or(0) > kMostShare)
       return outside("{}: {:.2f} {} where {:.2f} is the limit: the limit was measured badly", figure.name, figure.value,
@@ -138,19 +142,11 @@ Result<Figures> checked(Figures figures) {
   return figures;
 }
 
-std::string context_name(uint32_t context) { return fmt::format(" ctx {}", context); }
-
-}  // namespace
-
 Result<Figures> bench_machine(const MeasuredModelOptions& options) {
   ThreadPool pool(options.compute.threads());
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
   constexpr size_t kBytes = size_t{1} << 30;
-  ASSIGN_OR_RETURN(const Arena memory, Arena::make(kBytes));
-  pool.run([&](uint32_t thread) {
-    const Range mine = split(kBytes / 8, thread, pool.num_threads());
-    for (uint32_t i = mine.begin; i < mine.end; ++i) memory.as<uint64_t>()[i] = splitmix64(1, i);
-  });
+  ASSIGN_OR_RETURN(const Arena memory, random_memory(kBytes, pool));
   const MachineLimits limits = measure_machine(pool, {memory.data(), memory.size()}, executor.isa);
   Figures figures;
   const auto add = [&figures](std::string name, double value, std::string unit) {
@@ -175,7 +171,7 @@ Result<Figures> bench_decode(const MeasuredModelOptions& options, const SpeedOpt
   ASSIGN_OR_RETURN(const Measured measured, measure_steps(run, 1, speed.context));
   Figures figures;
   add_rate(figures, "decode " + run.name + context_name(speed.context), 1, measured);
-  return checked(std::move(figures));
+  return within_limits(std::move(figures));
 }
 
 Result<Figures> bench_batch(const MeasuredModelOptions& options, const SpeedOptions& speed) {
@@ -195,7 +191,7 @@ Result<Figures> bench_batch(const MeasuredModelOptions& options, const SpeedOpti
     if (batch == 5) five = measured;
     if (progress) progress(done += batch, total);
   }
-  ASSIGN_OR_RETURN(Figures figures, checked(std::move(rates)));
+  ASSIGN_OR_RETURN(Figures figures, within_limits(std::move(rates)));
   figures.insert(figures.end(), times.begin(), times.end());
   if (one && five) {
     Figure figure;
@@ -232,7 +228,7 @@ Result<Figures> bench_prefill(const MeasuredModelOptions& options, const SpeedOp
     add_rate(figures, fmt::format("prefill {} {}", run.name, tokens), tokens,
              {median(seconds), run.limit_s(shape, before, run.machine())});
   }
-  return checked(std::move(figures));
+  return within_limits(std::move(figures));
 }
 
 }  // namespace slipstream

@@ -8,6 +8,7 @@
 
 #include "app/measured_model.h"
 #include "app/speed_options.h"
+#include "base/memory.h"
 #include "base/result.h"
 
 namespace slipstream {
@@ -28,9 +29,15 @@ struct Figure {
   bool misses_goal() const { return goal && (more_is_better ? value < *goal : value > *goal); }
 };
 using Figures = std::vector<Figure>;
+// Error: a figure is better than its limit, so the limit was measured badly.
+Result<Figures> within_limits(Figures figures);
 
 // What this machine can do: reading memory, integer products, fp32 FMA. No model is used.
 Result<Figures> bench_machine(const MeasuredModelOptions& options);
+// Every way of reading weights; the best is remembered (tuning.h).
+Result<Figures> bench_tune(const MeasuredModelOptions& options);
+// So many bytes that are no zeros, and all touched.
+Result<Arena> random_memory(size_t num_bytes, ThreadPool& pool);
 // Tokens a second of one running answer, of a batch of them, and of prompts.
 Result<Figures> bench_decode(const MeasuredModelOptions& options, const SpeedOptions& speed);
 Result<Figures> bench_batch(const MeasuredModelOptions& options, const SpeedOptions& speed);

@@ -17,6 +17,7 @@
 #include "app/model_path.h"
 #include "app/progress_bar.h"
 #include "app/serve_settings.h"
+#include "app/tuning.h"
 #include "app/version.h"
 #include "app/warm_prompts.h"
 #include "base/memory.h"
@@ -96,6 +97,7 @@ Result<OpenedModel> load(const ServeSettings& settings, const ModelPath& found, 
   const double start_s = clock.now_s();
   ASSIGN_OR_RETURN(OpenedModel model, load_model(std::move(files), pool, terminal_progress("loading")));
   LOG_INFO("loaded in {:.1f} s", clock.now_s() - start_s);
+  tune_for_weights(pool, settings.isa, {model.weights.memory.data(), model.weights.packed_bytes});
   return model;
 }
 
