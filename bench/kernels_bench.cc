@@ -1,11 +1,12 @@
 // The kernels' speed beside the machine's limits, all measured in one run:
 //
 //   kernels_bench [matmul] [attention] [rowwise] [pack] [threads=2] [isa=avx2] [rows=1,2,4] [mib=512]
+//                 [head_dim=64,128] [group=2,4] [context=2048]      (of attention: only these)
 //
 // Weights are random bytes (zeros run faster), many matrices in turn, `mib` in all, so that they come from memory and
 // not from a cache. matmul: GB/s of weights as packed with its share of a plain read, 10^12 operations a second with
 // their share of what the inner instructions alone can do. Shares are what to compare: a shared machine drifts by 10
-// % and more.
+// % and more. attention: see attention_bench.cc.
 
 #include <fmt/core.h>
 
@@ -19,26 +20,10 @@
 #include "kernels/machine_limits.h"
 #include "kernels/packed_block.h"
 #include "kernels/random_matrices.h"
+#include "kernels_bench.h"
 
 namespace slipstream {
 namespace {
-
-struct Options {
-  bool matmul = false, attention = false, rowwise = false, pack = false;
-  uint32_t threads = 2;
-  size_t mib = 512;
-  Isa isa = best_isa();
-  std::vector<uint32_t> rows = {1, 2, 3, 4, 6, 8, 16, 32, 64, 256};
-};
-
-struct Bench {
-  const Options& options;
-  const Kernels& kernels;
-  ThreadPool& pool;
-  std::span<std::byte> memory;
-  double integer_tops;
-  double fma_tops;
-};
 
 // -- matmul --------------------------------------------------------------------------------------
 struct Weights {
@@ -47,7 +32,7 @@ struct Weights {
 };
 
 // Random values everywhere, then sane scales: random bits would be infinities and NaNs.
-void fill_matrices(const Bench& bench, const MatrixFormat& format, size_t matrix_bytes) {
+void fill_matrices(const KernelsBench& bench, const MatrixFormat& format, size_t matrix_bytes) {
   Random random(1);
   std::span<std::byte> first = bench.memory.first(matrix_bytes);
   for (size_t i = 0; i + 8 <= first.size(); i += 8) {
@@ -78,7 +63,7 @@ void fill_matrices(const Bench& bench, const MatrixFormat& format, size_t matrix
 }
 
 // Seconds for one matrix with `rows` rows; quantising the activations is not counted.
-double time_matmul(const Bench& bench, const MatrixFormat& format, uint32_t outputs, uint32_t inputs,
+double time_matmul(const KernelsBench& bench, const MatrixFormat& format, uint32_t outputs, uint32_t inputs,
                    uint32_t rows) {
   Random random(2);
   const std::vector<float> x = random_rows(rows, inputs, random);
@@ -111,7 +96,7 @@ double time_matmul(const Bench& bench, const MatrixFormat& format, uint32_t outp
   return seconds / static_cast<double>(each);
 }
 
-void run_matmul(const Bench& bench) {
+void run_matmul(const KernelsBench& bench) {
   const Weights weights[] = {
       {"4 bits g64 bf16", {WeightType::kUnsigned, 4, 64, ScaleType::kBf16}},
       {"8 bits g64 bf16", {WeightType::kUnsigned, 8, 64, ScaleType::kBf16}},
@@ -146,104 +131,8 @@ void run_matmul(const Bench& bench) {
   }
 }
 
-// -- attention -----------------------------------------------------------------------------------
-// Sequences of `context` tokens whose blocks lie in random order in all of the memory.
-struct AttentionShape {
-  uint32_t head_dim, kv_heads, group, context;
-};
-
-struct KvPool {
-  KvView view;
-  std::vector<uint32_t> table;
-  size_t head_bytes;
-
-  KvPool(const Bench& bench, const AttentionShape& shape) {
-    constexpr uint32_t kBlock = 64;
-    head_bytes = size_t{kBlock} * shape.head_dim * 2 * 2;
-    const size_t block_bytes = head_bytes * shape.kv_heads;
-    view = {bench.memory.data(), block_bytes, head_bytes, kBlock, shape.head_dim, false};
-    Random random(3);
-    for (size_t i = 0; i < bench.memory.size() / 2; ++i) {
-      const uint16_t bits = narrow_fp16(random.uniform(-1, 1));
-      std::memcpy(bench.memory.data() + i * 2, &bits, 2);
-    }
-    for (uint32_t i = 0; i < bench.memory.size() / block_bytes; ++i) table.push_back(i);
-    for (size_t i = table.size(); i > 1; --i) {
-      std::swap(table[i - 1], table[random.below(static_cast<uint32_t>(i))]);
-    }
-  }
-};
-
-void run_decode(const Bench& bench, const AttentionShape& shape, const KvPool& kv) {
-  constexpr uint32_t kAtOnce = 4;  // sequences a run
-  const uint32_t blocks = (shape.context + 63) / 64;
-  const uint32_t sequences = static_cast<uint32_t>(kv.table.size() / blocks);
-  const uint32_t width = shape.kv_heads * shape.group * shape.head_dim;
-  const std::vector<float> q(width, 0.3f);
-  std::vector<float> out(static_cast<size_t>(width) * bench.options.threads);
-  AlignedBytes scratch(bench.options.threads *
-                       (round_up(attention_scratch_bytes(shape.group, shape.head_dim, shape.context), 4096)));
-  const size_t scratch_bytes = round_up(attention_scratch_bytes(shape.group, shape.head_dim, shape.context), 4096);
-  const double seconds = shortest_seconds(30, [&](int run) {
-    bench.pool.run([&](uint32_t thread) {
-      for (uint32_t item = thread; item < kAtOnce * shape.kv_heads; item += bench.options.threads) {
-        const uint32_t sequence = (item / shape.kv_heads + run * kAtOnce) % sequences, head = item % shape.kv_heads;
-        const uint32_t part = shape.group * shape.head_dim;
-        const AttentionSlice slice{kv.table.data() + static_cast<size_t>(sequence) * blocks, shape.context - 1, 1};
-        bench.kernels.attention(kv.view, slice, head, shape.group, {0, 1}, {q.data() + head * part, 1, part, width},
-                                {out.data() + static_cast<size_t>(thread) * width + head * part, 1, part, width},
-                                scratch.data() + thread * scratch_bytes);
-      }
-    });
-  });
-  const double bytes = static_cast<double>(kAtOnce) * blocks * kv.head_bytes * shape.kv_heads;
-  const double read = read_bandwidth(bench.pool, bench.memory);
-  fmt::print(
-      "decode  head_dim {:3} group {} context {}: {:5.1f} GB/s of KV ({:3.0f} % of a plain read of {:.1f})\n",
-      shape.head_dim, shape.group, shape.context, bytes / seconds * 1e-9, bytes / seconds * 1e-7 / read, read);
-}
-
-constexpr uint32_t kPromptRows = 64;
-
-void run_prompt(const Bench& bench, const AttentionShape& shape, const KvPool& kv) {
-  const uint32_t width = shape.kv_heads * shape.group * shape.head_dim, part = shape.group * shape.head_dim;
-  const std::vector<float> q(static_cast<size_t>(width) * shape.context, 0.3f);
-  std::vector<float> out(q.size());
-  const size_t scratch_bytes = round_up(attention_scratch_bytes(shape.group, shape.head_dim, shape.context), 4096);
-  AlignedBytes scratch(bench.options.threads * scratch_bytes);
-  const AttentionSlice slice{kv.table.data(), 0, shape.context};
-  // The prompt's last rows for one KV head on each thread: a run of a millisecond or so.
-  const Range last{shape.context - kPromptRows, shape.context};
-  const double seconds = shortest_seconds(30, [&](int) {
-    bench.pool.run([&](uint32_t thread) {
-      const uint32_t head = thread % shape.kv_heads;
-      bench.kernels.attention(
-          kv.view, slice, head, shape.group, last, {q.data() + head * part, shape.context, part, width},
-          {out.data() + head * part, shape.context, part, width}, scratch.data() + thread * scratch_bytes);
-    });
-  });
-  double operations = 0;  // of what the rows see, no more
-  for (uint32_t row = last.begin; row < last.end; ++row) {
-    operations += 4.0 * shape.head_dim * shape.group * (row + 1.0);
-  }
-  operations *= bench.options.threads;
-  fmt::print("prompt  head_dim {:3} group {} context {}: {:6.3f} TFLOP/s ({:3.0f} % of FMA)\n", shape.head_dim,
-             shape.group, shape.context, operations / seconds * 1e-12,
-             operations / seconds * 1e-10 / bench.fma_tops);
-}
-
-void run_attention(const Bench& bench) {
-  const AttentionShape shapes[] = {{64, 3, 3, 2048},  {64, 8, 4, 2048},  {128, 8, 1, 2048},
-                                   {128, 8, 2, 2048}, {128, 8, 4, 2048}, {128, 4, 8, 2048}};
-  for (const AttentionShape& shape : shapes) {
-    const KvPool kv(bench, shape);
-    run_decode(bench, shape, kv);
-    run_prompt(bench, shape, kv);
-  }
-}
-
 // -- row by row ----------------------------------------------------------------------------------
-void run_rowwise(const Bench& bench) {
+void run_rowwise(const KernelsBench& bench) {
   FloatModeScope mode;
   for (uint32_t n : {576u, 2048u, 8192u}) {
     Random random(4);
@@ -269,7 +158,7 @@ void run_rowwise(const Bench& bench) {
 // -- packing -------------------------------------------------------------------------------------
 // One thread packs rows that lie in a cache (loading reads them from a file) into memory that is new to the cache. Its
 // limit is a plain copy of as many bytes to the same place.
-void run_pack(const Bench& bench) {
+void run_pack(const KernelsBench& bench) {
   constexpr uint32_t kCols = 2048;
   Random random(5);
   std::vector<uint64_t> bytes(kPanelRows * kCols);
@@ -302,7 +191,18 @@ bool read_number(std::string_view text, size_t& value) {
   return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
 }
 
-bool read_option(std::string_view argument, Options& options) {
+bool read_list(std::string_view text, std::vector<uint32_t>& list) {
+  list.clear();
+  size_t number = 0;
+  while (!text.empty() && read_number(text, number)) {
+    list.push_back(static_cast<uint32_t>(number));
+    const size_t comma = text.find(',');
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+  }
+  return !list.empty();
+}
+
+bool read_option(std::string_view argument, BenchOptions& options) {
   if (argument == "matmul") return options.matmul = true;
   if (argument == "attention") return options.attention = true;
   if (argument == "rowwise") return options.rowwise = true;
@@ -310,7 +210,7 @@ bool read_option(std::string_view argument, Options& options) {
   const size_t equals = argument.find('=');
   if (equals == std::string_view::npos) return false;
   const std::string_view name = argument.substr(0, equals);
-  std::string_view value = argument.substr(equals + 1);
+  const std::string_view value = argument.substr(equals + 1);
   size_t number = 0;
   if (name == "isa") {
     const std::optional<Isa> isa = isa_from_name(value);
@@ -318,15 +218,10 @@ bool read_option(std::string_view argument, Options& options) {
     options.isa = *isa;
     return true;
   }
-  if (name == "rows") {
-    options.rows.clear();
-    while (!value.empty() && read_number(value, number)) {
-      options.rows.push_back(static_cast<uint32_t>(number));
-      const size_t comma = value.find(',');
-      value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
-    }
-    return !options.rows.empty();
-  }
+  if (name == "rows") return read_list(value, options.rows);
+  if (name == "head_dim") return read_list(value, options.head_dims);
+  if (name == "group") return read_list(value, options.groups);
+  if (name == "context") return read_list(value, options.contexts);
   if (!read_number(value, number) || number == 0) return false;
   if (name == "threads") {
     options.threads = static_cast<uint32_t>(number);
@@ -338,7 +233,7 @@ bool read_option(std::string_view argument, Options& options) {
 }
 
 int run(int argc, char** argv) {
-  Options options;
+  BenchOptions options;
   for (int i = 1; i < argc; ++i) {
     if (read_option(argv[i], options)) continue;
     fmt::print(stderr, "not understood: {}\n", argv[i]);
@@ -351,12 +246,12 @@ int run(int argc, char** argv) {
     return 1;
   }
   ThreadPool pool(options.threads);
-  const Bench bench{options,       kernels_for(options.isa), pool, {arena->data(), arena->size()},
+  const KernelsBench bench{options,       kernels_for(options.isa), pool, {arena->data(), arena->size()},
                     integer_peak(pool, options.isa), fma_peak(pool, options.isa)};
   fmt::print("{} threads, {}: int16 products {:.3f} TOPS, fp32 FMA {:.3f} TFLOP/s\n", options.threads,
              isa_name(options.isa), bench.integer_tops, bench.fma_tops);
   if (all || options.matmul) run_matmul(bench);
-  if (all || options.attention) run_attention(bench);
+  if (all || options.attention) bench_attention(bench);
   if (all || options.rowwise) run_rowwise(bench);
   if (all || options.pack) run_pack(bench);
   return 0;
