@@ -1,6 +1,7 @@
 // What AVX-512 does better has functions of its own; the rest is AVX2's.
 #include "kernels/avx2_activations.h"
 #include "kernels/avx2_attention.h"
+#include "kernels/avx512_attention.h"
 #include "kernels/avx2_matmul.h"
 #include "kernels/avx2_rowwise.h"
 #include "kernels/isa_kernels.h"
@@ -19,7 +20,7 @@ const Kernels& avx512_kernels() {
       .add = avx2_add,
       .add_scaled = avx2_add_scaled,
       .store_kv = avx2_store_kv,
-      .attention = avx2_attention,
+      .attention = avx512_attention,
   };
   return kKernels;
 }

@@ -62,10 +62,10 @@ size_t matmul_scratch_bytes(uint32_t max_rows, uint32_t max_cols) {
 
 size_t attention_scratch_bytes(uint32_t group, uint32_t head_dim, uint32_t max_context) {
   static_cast<void>(max_context);
-  // K and V of a segment in fp32, and for each of up to 48 rows (or the heads of one token) its scores, query and
-  // sums.
-  const size_t rows = group < 48 ? 48 : group;
-  return (static_cast<size_t>(kSegmentTokens) * 2 * head_dim + rows * (kSegmentTokens + 4 * head_dim + 16)) *
+  // K and V of a segment in fp32 (dims in pairs of vectors), and for each of up to 96 rows (or the heads of one token)
+  // its scores, query and sums, rows a little apart.
+  const size_t rows = group < 96 ? 96 : group;
+  return (static_cast<size_t>(kSegmentTokens) * 2 * (head_dim + 16) + rows * (2 * (kSegmentTokens + 16) + 4 * head_dim)) *
          sizeof(float);
 }
 

@@ -1,0 +1,81 @@
+#include "kernels/avx512_attention.h"
+
+#include "kernels/avx512_fp32_lanes.h"
+
+namespace slipstream {
+namespace {
+
+constexpr uint32_t kFewTokens = 2;  // up to here widening a segment for the rows does not pay
+
+bool has_own_path(const KvView& kv) {
+  return !kv.fp32 && kv.block_tokens >= 16 && kv.head_dim % 16 == 0 && kv.head_dim <= kAvx512MaxHeadDim;
+}
+
+}  // namespace
+
+AttentionSum avx512_softmax_segment(float* scores, uint32_t n) {
+  const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
+  __m512 largest = lowest;
+  const uint32_t whole = n / 16 * 16;
+  const __mmask16 rest = first_lanes(n - whole);
+  for (uint32_t t = 0; t < whole; t += 16) largest = _mm512_max_ps(largest, _mm512_loadu_ps(scores + t));
+  if (rest != 0) largest = _mm512_max_ps(largest, _mm512_mask_loadu_ps(lowest, rest, scores + whole));
+  const float maximum = largest_lane(largest);
+
+  const __m512 maxima = _mm512_set1_ps(maximum);
+  __m512 lanes = _mm512_setzero_ps();
+  for (uint32_t t = 0; t < whole; t += 16) {
+    const __m512 p = exp2_wide(_mm512_sub_ps(_mm512_loadu_ps(scores + t), maxima));
+    _mm512_storeu_ps(scores + t, p);
+    lanes = _mm512_add_ps(lanes, p);
+  }
+  if (rest != 0) {
+    const __m512 p = exp2_wide(_mm512_sub_ps(_mm512_maskz_loadu_ps(rest, scores + whole), maxima));
+    _mm512_mask_storeu_ps(scores + whole, rest, p);
+    lanes = _mm512_mask_add_ps(lanes, rest, lanes, p);
+  }
+  return {maximum, sum_lanes(lanes)};
+}
+
+void avx512_merge_segment(AttentionSum& sum, float* out, const AttentionSum& next, const float* next_out,
+                          uint32_t head_dim, bool first) {
+  if (first) {
+    sum = next;
+    for (uint32_t d = 0; d < head_dim; d += 16) _mm512_storeu_ps(out + d, _mm512_loadu_ps(next_out + d));
+    return;
+  }
+  const float larger = next.maximum > sum.maximum ? next.maximum : sum.maximum;
+  const float a = exp2_polynomial(sum.maximum - larger);
+  const float b = exp2_polynomial(next.maximum - larger);
+  sum.maximum = larger;
+  sum.sum = __builtin_fmaf(sum.sum, a, next.sum * b);
+  const __m512 as = _mm512_set1_ps(a), bs = _mm512_set1_ps(b);
+  for (uint32_t d = 0; d < head_dim; d += 16) {
+    const __m512 share = _mm512_mul_ps(_mm512_loadu_ps(next_out + d), bs);
+    _mm512_storeu_ps(out + d, _mm512_fmadd_ps(_mm512_loadu_ps(out + d), as, share));
+  }
+}
+
+void avx512_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group, Range which,
+                      Matrix<const float> q, Matrix<float> out, std::byte* scratch) {
+  if (!has_own_path(kv)) return avx2_attention(kv, slice, kv_head, group, which, q, out, scratch);
+  const KvPages pages = kv_pages(kv, slice, kv_head);
+  auto* floats = reinterpret_cast<float*>(scratch);
+  if (which.size() <= kFewTokens) {
+    for (uint32_t r = which.begin; r < which.end; ++r) {
+      avx512_attend_token(pages, kv, group, slice.first_position + r + 1, q.row(r), out.row(r), floats);
+    }
+    return;
+  }
+  for (uint32_t head = 0; head < group; head += kAvx512RowsAtOnce) {
+    const uint32_t heads = smaller(kAvx512RowsAtOnce, group - head);
+    const uint32_t parts = (which.size() * heads + kAvx512RowsAtOnce - 1) / kAvx512RowsAtOnce;
+    const uint32_t tokens = smaller((which.size() + parts - 1) / parts, kAvx512RowsAtOnce / heads);
+    for (uint32_t r = which.begin; r < which.end; r += tokens) {
+      avx512_attend_rows(pages, kv, slice, heads, size_t{head} * kv.head_dim, {r, smaller(r + tokens, which.end)}, q,
+                         out, floats);
+    }
+  }
+}
+
+}  // namespace slipstream

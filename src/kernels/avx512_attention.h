@@ -1,0 +1,28 @@
+// KV and attention for AVX-512 (kernels.h; AVX2.md 5.1, arithmetic F).
+#pragma once
+
+#include "kernels/avx2_attention.h"
+#include "kernels/kernels.h"
+#include "kernels/kv_page.h"
+
+namespace slipstream {
+
+void avx512_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group, Range which,
+                      Matrix<const float> q, Matrix<float> out, std::byte* scratch);
+
+// As avx2_softmax_segment and avx2_merge_segment.
+AttentionSum avx512_softmax_segment(float* scores, uint32_t n);
+void avx512_merge_segment(AttentionSum& sum, float* out, const AttentionSum& next, const float* next_out,
+                          uint32_t head_dim, bool first);
+
+// One token's `group` query heads over positions [0, context), and rows with their heads, as in avx2_attention.h. Of
+// fp16 K and V, pages of 16 tokens or more, head sizes that are a multiple of 16.
+inline constexpr uint32_t kAvx512MaxHeadDim = 256;
+inline constexpr uint32_t kAvx512RowsAtOnce = 96;  // tokens * heads of one call
+inline constexpr uint32_t kAvx512RowStride = kSegmentTokens + 16;  // floats: no multiple of a page, for the L1 cache
+void avx512_attend_token(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, const float* q,
+                         float* out, float* scratch);
+void avx512_attend_rows(const KvPages& pages, const KvView& kv, const AttentionSlice& slice, uint32_t heads,
+                        size_t column, Range which, Matrix<const float> q, Matrix<float> out, float* scratch);
+
+}  // namespace slipstream
