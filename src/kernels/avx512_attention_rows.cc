@@ -1,6 +1,6 @@
-// Attention of many rows (a prompt's tokens, each with its query heads): K and V of a segment are widened to fp32
-// once and pass over tiles of 12 rows x 32. The sums and their order are those of one token alone
-// (avx512_attention_token.cc).
+// Attention of many rows (a prompt's tokens, each with its query heads) in tiles of 12 rows x 32 tokens or dims. K and
+// V are widened by each tile anew: two conversions hide behind 24 products, and a copy in fp32 would have to be written
+// and read. The sums and their order are those of one token alone (avx512_attention_token.cc).
 
 #include "kernels/avx512_attention.h"
 #include "kernels/avx512_fp32_lanes.h"
@@ -20,8 +20,9 @@ struct Rows {
   uint32_t num_rows;
   uint32_t num_tiles;
   uint32_t first_context;  // positions that the first token sees
-  float* keys;             // [8 groups of 32 tokens][head_dim][32]
-  float* values;           // [groups of 32 dims][256 tokens][32]
+  uint32_t page_tokens;    // 16 or 32
+  size_t value_offset;     // from a page's K to its V
+  const std::byte* keys[kSegmentTokens / 16];  // of the segment's pages
   float* q;                // [rows][kStride], scaled
   float* scores;           // [rows][kStride]
   float* total;            // [rows][head_dim], merged so far
@@ -30,45 +31,37 @@ struct Rows {
   float new_share[kMaxRows];
   uint32_t visible[kMaxRows];  // positions of this segment that the row sees
 
+  // V of the segment's token `t`, from dim `dim` on.
+  const std::byte* values(uint32_t t, uint32_t dim) const {
+    return keys[t / page_tokens] + value_offset + (size_t{t % page_tokens} * head_dim + dim) * 2;
+  }
   // Tiles are as equal as can be: one of few rows waits for its chains.
   Range tile(uint32_t index) const {
     return {num_rows * index / num_tiles, num_rows * (index + 1) / num_tiles};
   }
 };
 
-// Slots of the last page that hold no token yet are widened too (whatever they hold stays in lanes of its own and is
-// dropped), but never slots of V.
-void widen_segment(const KvPages& pages, const Rows& rows, uint32_t first, uint32_t n) {
-  for (uint32_t t = 0; t < n; t += pages.page_tokens) {
-    const std::byte* keys = pages.page(first + t);
-    float* to = rows.keys + size_t{t / kLanes} * rows.head_dim * kLanes + t % kLanes;
-    for (uint32_t d = 0; d < rows.head_dim; ++d, to += kLanes) {
-      for (uint32_t slot = 0; slot < pages.page_tokens; slot += 16, keys += 32) {
-        _mm512_storeu_ps(to + slot, load_fp16_wide(keys));
-      }
-    }
-    const std::byte* values = pages.page(first + t) + pages.value_offset;
-    const uint32_t tokens = smaller(pages.page_tokens, n - t);
-    for (uint32_t i = 0; i < tokens; ++i) {
-      for (uint32_t d = 0; d < rows.head_dim; d += 16, values += 32) {
-        float* row = rows.values + (size_t{d / kLanes} * kSegmentTokens + t + i) * kLanes + d % kLanes;
-        _mm512_storeu_ps(row, load_fp16_wide(values));
-      }
-    }
-  }
-}
-
 // -- scores --------------------------------------------------------------------------------------
-// scores[row][to ...] = q . k for kRows rows and kVectors * 16 tokens.
+// A page's slots for tokens that do not exist yet are scored too: whatever they hold stays in lanes of its own and is
+// dropped. Never slots of V.
+struct KeyTile {
+  const std::byte* keys;
+  size_t step;  // bytes from dim to dim
+  uint32_t head_dim;
+};
+
+// scores[row][...] = q . k for kRows rows and kVectors * 16 tokens.
 template <int kRows, int kVectors>
-void score_tile(const float* q, const float* keys, uint32_t head_dim, float* scores) {
+void score_tile(const KeyTile& tile, const float* q, float* scores) {
   __m512 sum[kRows][kVectors];
   UNROLL for (int r = 0; r < kRows; ++r) {
     UNROLL for (int i = 0; i < kVectors; ++i) sum[r][i] = _mm512_setzero_ps();
   }
-  for (const float* const end = q + head_dim; q < end; ++q, keys += kLanes) {
+  const std::byte* keys = tile.keys;
+  const size_t step = tile.step;
+  for (const float* const end = q + tile.head_dim; q < end; ++q, keys += step) {
     __m512 k[kVectors];
-    UNROLL for (int i = 0; i < kVectors; ++i) k[i] = _mm512_loadu_ps(keys + i * 16);
+    UNROLL for (int i = 0; i < kVectors; ++i) k[i] = load_fp16_wide(keys + i * 32);
     UNROLL for (int r = 0; r < kRows; ++r) {
       UNROLL for (int i = 0; i < kVectors; ++i) add_product(q + r * kStride, k[i], sum[r][i]);
     }
@@ -79,8 +72,8 @@ void score_tile(const float* q, const float* keys, uint32_t head_dim, float* sco
 }
 
 template <int kVectors>
-void score_rows_of_tile(uint32_t num_rows, const float* q, const float* keys, uint32_t head_dim, float* scores) {
-#define CASE(R) case R: return score_tile<R, kVectors>(q, keys, head_dim, scores);
+void score_rows_of_tile(const KeyTile& tile, uint32_t num_rows, const float* q, float* scores) {
+#define CASE(R) case R: return score_tile<R, kVectors>(tile, q, scores);
   switch (num_rows) {
     CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
   }
@@ -89,17 +82,17 @@ void score_rows_of_tile(uint32_t num_rows, const float* q, const float* keys, ui
 
 // No tile of tokens that none of its rows sees.
 void score_rows(const Rows& rows, uint32_t n) {
-  for (uint32_t t = 0; t < n; t += kLanes) {
-    const float* keys = rows.keys + size_t{t / kLanes} * rows.head_dim * kLanes;
+  for (uint32_t t = 0; t < n; t += rows.page_tokens) {
+    const KeyTile keys{rows.keys[t / rows.page_tokens], size_t{rows.page_tokens} * 2, rows.head_dim};
     for (uint32_t index = 0; index < rows.num_tiles; ++index) {
       const Range tile = rows.tile(index);
       const uint32_t visible = rows.visible[tile.end - 1];
       const float* q = rows.q + size_t{tile.begin} * kStride;
       float* scores = rows.scores + size_t{tile.begin} * kStride + t;
-      if (visible > t + 16) {
-        score_rows_of_tile<2>(tile.size(), q, keys, rows.head_dim, scores);
+      if (visible > t + 16 && rows.page_tokens == 32) {
+        score_rows_of_tile<2>(keys, tile.size(), q, scores);
       } else if (visible > t) {
-        score_rows_of_tile<1>(tile.size(), q, keys, rows.head_dim, scores);
+        score_rows_of_tile<1>(keys, tile.size(), q, scores);
       }
     }
   }
@@ -109,7 +102,6 @@ void score_rows(const Rows& rows, uint32_t n) {
 struct ValueTile {
   const Rows& rows;
   Range which;
-  const float* values;  // [256 tokens][32]
   uint32_t dim;
   bool first;           // segment
 };
@@ -126,17 +118,22 @@ void weigh_tile(const ValueTile& tile) {
     UNROLL for (int i = 0; i < kVectors; ++i) sum[r][i] = _mm512_setzero_ps();
   }
   const float* p = rows.scores + size_t{begin} * kStride;
-  const float* values = tile.values;
-  for (const float* const end = p + visible[0]; p < end; ++p, values += kLanes) {
-    __m512 v[kVectors];
-    UNROLL for (int i = 0; i < kVectors; ++i) v[i] = _mm512_loadu_ps(values + i * 16);
-    UNROLL for (int r = 0; r < kRows; ++r) {
-      UNROLL for (int i = 0; i < kVectors; ++i) add_product(p + r * kStride, v[i], sum[r][i]);
+  const size_t row_bytes = size_t{rows.head_dim} * 2;
+  for (uint32_t t = 0; t < visible[0]; t += rows.page_tokens) {
+    const std::byte* values = rows.values(t, tile.dim);
+    const float* const end = p + smaller(rows.page_tokens, visible[0] - t);
+    for (; p < end; ++p, values += row_bytes) {
+      __m512 v[kVectors];
+      UNROLL for (int i = 0; i < kVectors; ++i) v[i] = load_fp16_wide(values + i * 32);
+      UNROLL for (int r = 0; r < kRows; ++r) {
+        UNROLL for (int i = 0; i < kVectors; ++i) add_product(p + r * kStride, v[i], sum[r][i]);
+      }
     }
   }
-  for (uint32_t t = visible[0]; t < visible[kRows - 1]; ++t, ++p, values += kLanes) {
+  for (uint32_t t = visible[0]; t < visible[kRows - 1]; ++t, ++p) {
+    const std::byte* values = rows.values(t, tile.dim);
     __m512 v[kVectors];
-    UNROLL for (int i = 0; i < kVectors; ++i) v[i] = _mm512_loadu_ps(values + i * 16);
+    UNROLL for (int i = 0; i < kVectors; ++i) v[i] = load_fp16_wide(values + i * 32);
     UNROLL for (int r = 1; r < kRows; ++r) {
       const auto sees = static_cast<__mmask16>(t < visible[r] ? 0xffff : 0);
       const __m512 x = _mm512_set1_ps(p[r * kStride]);
@@ -168,9 +165,8 @@ void weigh_rows_of_tile(const ValueTile& tile) {
 
 void weigh_rows(const Rows& rows, bool first) {
   for (uint32_t d = 0; d < rows.head_dim; d += kLanes) {
-    const float* values = rows.values + size_t{d} * kSegmentTokens;
     for (uint32_t index = 0; index < rows.num_tiles; ++index) {
-      const ValueTile tile{rows, rows.tile(index), values, d, first};
+      const ValueTile tile{rows, rows.tile(index), d, first};
       if (rows.visible[tile.which.end - 1] == 0) continue;
       rows.head_dim - d >= kLanes ? weigh_rows_of_tile<2>(tile) : weigh_rows_of_tile<1>(tile);
     }
@@ -227,9 +223,9 @@ void avx512_attend_rows(const KvPages& pages, const KvView& kv, const AttentionS
   rows.num_rows = which.size() * heads;
   rows.num_tiles = (rows.num_rows + kTile - 1) / kTile;
   rows.first_context = slice.first_position + which.begin + 1;
-  rows.keys = scratch;
-  rows.values = rows.keys + size_t{kSegmentTokens} * kv.head_dim;
-  rows.q = rows.values + size_t{kSegmentTokens} * ((kv.head_dim + kLanes - 1) / kLanes * kLanes);
+  rows.page_tokens = pages.page_tokens;
+  rows.value_offset = pages.value_offset;
+  rows.q = scratch;
   rows.scores = rows.q + size_t{kMaxRows} * kStride;
   rows.total = rows.scores + size_t{kMaxRows} * kStride;
   load_queries(rows, q, which.begin, column);
@@ -241,7 +237,7 @@ void avx512_attend_rows(const KvPages& pages, const KvView& kv, const AttentionS
       const uint32_t seen = rows.first_context + r / heads;
       rows.visible[r] = seen <= first ? 0 : smaller(seen - first, n);
     }
-    widen_segment(pages, rows, first, n);
+    for (uint32_t t = 0; t < n; t += pages.page_tokens) rows.keys[t / pages.page_tokens] = pages.page(first + t);
     score_rows(rows, n);
     soften_rows(rows, first == 0);
     weigh_rows(rows, first == 0);
