@@ -25,12 +25,12 @@ AttentionSum avx512_softmax_segment(float* scores, uint32_t n) {
   const __m512 maxima = _mm512_set1_ps(maximum);
   __m512 lanes = _mm512_setzero_ps();
   for (uint32_t t = 0; t < whole; t += 16) {
-    const __m512 p = exp2_wide(_mm512_sub_ps(_mm512_loadu_ps(scores + t), maxima));
+    const __m512 p = exp2_wide_below_one(_mm512_sub_ps(_mm512_loadu_ps(scores + t), maxima));
     _mm512_storeu_ps(scores + t, p);
     lanes = _mm512_add_ps(lanes, p);
   }
   if (rest != 0) {
-    const __m512 p = exp2_wide(_mm512_sub_ps(_mm512_maskz_loadu_ps(rest, scores + whole), maxima));
+    const __m512 p = exp2_wide_below_one(_mm512_sub_ps(_mm512_maskz_loadu_ps(rest, scores + whole), maxima));
     _mm512_mask_storeu_ps(scores + whole, rest, p);
     lanes = _mm512_mask_add_ps(lanes, rest, lanes, p);
   }

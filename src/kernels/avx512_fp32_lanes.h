@@ -28,16 +28,24 @@ static inline __attribute__((always_inline)) void add_product(const float* x, __
   asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(lanes), "m"(*x));
 }
 
-// exp2_polynomial on 16 lanes.
+// exp2_polynomial on 16 lanes. Where x is at least -126 the result is a normal number, so that scaling it is the same
+// as adding to its exponent.
 static inline __m512 exp2_wide(__m512 x) {
-  x = _mm512_max_ps(x, _mm512_set1_ps(-kExp2Limit));
-  x = _mm512_min_ps(x, _mm512_set1_ps(kExp2Limit));
+  x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-kExp2Limit)), _mm512_set1_ps(kExp2Limit));
   const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   const __m512 rest = _mm512_sub_ps(x, whole);
   __m512 p = _mm512_set1_ps(kExp2Coefficients[0]);
   UNROLL for (int i = 1; i < 7; ++i) p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(kExp2Coefficients[i]));
-  const __m512i exponent = _mm512_slli_epi32(_mm512_cvtps_epi32(whole), 23);
-  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
+  return _mm512_scalef_ps(p, whole);
+}
+// The same for x <= 0.
+static inline __m512 exp2_wide_below_one(__m512 x) {
+  x = _mm512_max_ps(x, _mm512_set1_ps(-kExp2Limit));
+  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 rest = _mm512_sub_ps(x, whole);
+  __m512 p = _mm512_set1_ps(kExp2Coefficients[0]);
+  UNROLL for (int i = 1; i < 7; ++i) p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(kExp2Coefficients[i]));
+  return _mm512_scalef_ps(p, whole);
 }
 
 static inline float largest_lane(__m512 value) {
