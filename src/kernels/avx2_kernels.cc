@@ -1,4 +1,3 @@
-#include "kernels/avx2_activations.h"
 #include "kernels/avx2_attention.h"
 #include "kernels/avx2_matmul.h"
 #include "kernels/avx2_rowwise.h"

@@ -18,8 +18,6 @@
 
 namespace slipstream {
 
-static inline uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
 static inline __m256i load_integers(const void* from) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(from));
 }

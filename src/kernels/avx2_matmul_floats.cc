@@ -77,7 +77,7 @@ void widen_plain(const std::byte* panel, uint32_t first, uint32_t n, float* out)
 // Inputs [first, first + n): fma(float(q), scale, bias) or float(q) * scale. Rows' bytes stand 4 apart, so one load
 // of a line and a shift give an input of 8 rows.
 void widen_quantised(const Product& product, uint32_t panel_index, uint32_t first, uint32_t n, float* out) {
-  const Avx2Panel panel(product.w, panel_index, product.block, product.panel_bytes);
+  const WeightPanel panel(product.w, panel_index, product.block, product.panel_bytes);
   const int bits = panel.format.bits;
   const bool affine = panel.affine();
   const __m128i up = _mm_cvtsi32_si128(32 - bits);

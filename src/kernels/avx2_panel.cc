@@ -63,7 +63,7 @@ inline __attribute__((always_inline)) void load_bias(const std::byte* from, uint
 }
 
 template <ScaleType kType>
-void load_biases(const Avx2Panel& panel, uint32_t first, uint32_t groups, Avx2Biases& biases) {
+void load_biases(const WeightPanel& panel, uint32_t first, uint32_t groups, PanelBiases& biases) {
   for (uint32_t g = 0; g < groups; ++g) {
     const std::byte* from = panel.group_at(first + g) + panel.layout.bias_offset;
     for (uint32_t half = 0; half < kPanelRows; half += 8) {
@@ -77,9 +77,18 @@ void load_biases(const Avx2Panel& panel, uint32_t first, uint32_t groups, Avx2Bi
 
 }  // namespace
 
-void avx2_widen_chunk(const Avx2Panel& panel, uint32_t chunk, uint32_t* values) {
-  const uint32_t inputs = panel.chunk_groups(chunk) * panel.format.group;
+void avx2_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready) {
+  ready.group = panel.format.group;
+  ready.num_groups = panel.chunk_groups(chunk);
+  const uint32_t first_group = chunk * (kChunkInputs / ready.group);
+  for (uint32_t g = 0; g < ready.num_groups; ++g) {
+    const std::byte* from = panel.group_at(first_group + g);
+    _mm256_store_ps(ready.scales[g][place], load_scales(panel.format.scales, from, 0));
+    _mm256_store_ps(ready.scales[g][place] + 8, load_scales(panel.format.scales, from, 8));
+  }
+  const uint32_t inputs = ready.num_groups * ready.group;
   const std::byte* block = panel.chunk_at(chunk);
+  uint32_t* values = ready.values[place];
   for (uint32_t k = 0; k < inputs; k += 64, values += 32 * kPanelRows) {
     const std::byte* lines = block + k / panel.layout.inputs * panel.layout.block_bytes +
                              k % panel.layout.inputs / 64 * panel.format.bits * 128;
@@ -91,7 +100,7 @@ void avx2_widen_chunk(const Avx2Panel& panel, uint32_t chunk, uint32_t* values) 
   }
 }
 
-void avx2_load_biases(const Avx2Panel& panel, uint32_t bias_block, Avx2Biases& biases) {
+void avx2_load_biases(const WeightPanel& panel, uint32_t bias_block, PanelBiases& biases) {
   const uint32_t first = bias_block * kBiasGroups;
   const uint32_t groups = smaller(kBiasGroups, panel.num_groups - first);
   switch (panel.format.scales) {
@@ -100,7 +109,7 @@ void avx2_load_biases(const Avx2Panel& panel, uint32_t bias_block, Avx2Biases& b
     case ScaleType::kFp32: load_biases<ScaleType::kFp32>(panel, first, groups, biases); break;
   }
   biases.num_groups = (groups + 1) / 2 * 2;
-  biases.two_part = panel.format.scales != ScaleType::kBf16;
+  biases.two_part = panel.two_part_biases();
   if (groups % 2 == 0) return;
   memset(biases.high[groups], 0, sizeof(PanelLanes));
   memset(biases.low[groups], 0, sizeof(PanelLanes));
@@ -111,7 +120,7 @@ namespace {
 // The chains of either the even or the odd groups for R rows: [row][x part][bias part], half a panel. Where there are
 // three rows, twelve chains share each load of a bias and of a sum.
 template <int R, int kParts>
-inline __attribute__((always_inline)) void run_chains(const Avx2Biases& biases, uint32_t odd, uint32_t half,
+inline __attribute__((always_inline)) void run_chains(const PanelBiases& biases, uint32_t odd, uint32_t half,
                                                       const float* sums, __m256 (&chain)[R][2][kParts]) {
   for (auto& row : chain) {
     for (auto& part : row) {
@@ -138,7 +147,7 @@ inline __attribute__((always_inline)) void run_chains(const Avx2Biases& biases, 
 }
 
 template <int R, int kParts>
-void add_biases(const Avx2Biases& biases, const float* sums, float* v) {
+void add_biases(const PanelBiases& biases, const float* sums, float* v) {
   for (uint32_t half = 0; half < kPanelRows; half += 8) {
     __m256 even[R][2][kParts], odd[R][2][kParts];
     run_chains<R, kParts>(biases, 0, half, sums, even);
@@ -156,7 +165,7 @@ void add_biases(const Avx2Biases& biases, const float* sums, float* v) {
 }
 
 template <int kParts>
-void add_biases_to_rows(const Avx2Biases& biases, uint32_t rows, const float* sums, float* v) {
+void add_biases_to_rows(const PanelBiases& biases, uint32_t rows, const float* sums, float* v) {
   constexpr uint32_t kRowSums = 2 * kBiasGroups;
   uint32_t r = 0;
   for (; r + 3 <= rows; r += 3) add_biases<3, kParts>(biases, sums + r * kRowSums, v + r * kPanelRows);
@@ -166,7 +175,7 @@ void add_biases_to_rows(const Avx2Biases& biases, uint32_t rows, const float* su
 
 // Eight chains a half of the panel: xh bh, xl bh, xh bl, xl bl, each even and odd.
 template <ScaleType kType>
-void add_biases_once(const Avx2Panel& panel, uint32_t first, uint32_t groups, const float* sums, float* v) {
+void add_biases_once(const WeightPanel& panel, uint32_t first, uint32_t groups, const float* sums, float* v) {
   constexpr int kParts = kType == ScaleType::kBf16 ? 1 : 2;
   const __m256 zero = _mm256_setzero_ps();
   for (uint32_t half = 0; half < kPanelRows; half += 8) {
@@ -203,11 +212,11 @@ void add_biases_once(const Avx2Panel& panel, uint32_t first, uint32_t groups, co
 
 }  // namespace
 
-void avx2_add_biases(const Avx2Biases& biases, uint32_t rows, const float* sums, float* v) {
+void avx2_add_biases(const PanelBiases& biases, uint32_t rows, const float* sums, float* v) {
   biases.two_part ? add_biases_to_rows<2>(biases, rows, sums, v) : add_biases_to_rows<1>(biases, rows, sums, v);
 }
 
-void avx2_add_biases_once(const Avx2Panel& panel, uint32_t bias_block, const float* sums, float* v) {
+void avx2_add_biases_once(const WeightPanel& panel, uint32_t bias_block, const float* sums, float* v) {
   const uint32_t first = bias_block * kBiasGroups;
   const uint32_t groups = smaller(kBiasGroups, panel.num_groups - first);
   switch (panel.format.scales) {

@@ -1,7 +1,7 @@
 #include <cstring>
 
-#include "kernels/avx2_activations.h"
-#include "kernels/avx2_lanes.h"
+#include "kernels/avx2_matmul.h"
+#include "kernels/avx2_panel.h"
 
 namespace slipstream {
 namespace {
@@ -105,10 +105,12 @@ void clear_sums(uint32_t group, const ActivationLayout& layout, uint32_t row, st
 
 }  // namespace
 
-size_t avx2_quantised_bytes(uint32_t num_rows, uint32_t cols) { return activation_layout(num_rows, cols).bytes; }
+size_t avx2_quantised_bytes(uint32_t num_rows, uint32_t cols) {
+  return avx2_activation_layout(num_rows, cols).bytes;
+}
 
 void avx2_quantise(Matrix<const float> x, Range which, std::byte* out, uint8_t* finite) {
-  const ActivationLayout layout = activation_layout(x.rows, x.cols);
+  const ActivationLayout layout = avx2_activation_layout(x.rows, x.cols);
   for (uint32_t row = which.begin; row < which.end; ++row) {
     const uint32_t tile = layout.tile_of(row);
     const uint32_t tile_rows = layout.tile_begin(tile + 1) - layout.tile_begin(tile);

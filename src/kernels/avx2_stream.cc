@@ -1,5 +1,7 @@
 #include "kernels/avx2_stream.h"
 
+#include <immintrin.h>
+
 namespace slipstream {
 namespace {
 
@@ -123,9 +125,9 @@ inline __attribute__((always_inline)) void multiply_group(const std::byte* lines
 }
 
 template <int kBits, bool kSigned, ScaleType kScale, int R>
-void stream_chunk(const Avx2Panel& panel, uint32_t chunk, const std::byte* x, const float* d, float* v) {
+void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
   alignas(64) float acc[R * kPanelRows] = {};
-  Tile tile{x, acc};
+  Tile tile{input.values, acc};
   const uint32_t group = panel.format.group, num_groups = panel.chunk_groups(chunk);
   const std::byte* block = panel.chunk_at(chunk);
   for (uint32_t g = 0; g < num_groups; ++g) {
@@ -143,7 +145,7 @@ void stream_chunk(const Avx2Panel& panel, uint32_t chunk, const std::byte* x, co
     if (group != 32 || second) block += panel.layout.block_bytes;
   }
   for (int m = 0; m < R; ++m) {
-    const __m256 scale = _mm256_broadcast_ss(d + m);
+    const __m256 scale = _mm256_broadcast_ss(input.d + m);
     for (int half = 0; half < 16; half += 8) {
       float* to = v + m * kPanelRows + half;
       _mm256_storeu_ps(to, _mm256_fmadd_ps(_mm256_load_ps(acc + m * kPanelRows + half), scale, _mm256_loadu_ps(to)));
@@ -152,20 +154,19 @@ void stream_chunk(const Avx2Panel& panel, uint32_t chunk, const std::byte* x, co
 }
 
 template <int kBits, bool kSigned, ScaleType kScale>
-Avx2StreamFunction function_for_rows(uint32_t rows) {
+StreamFunction function_for_rows(uint32_t rows) {
   switch (rows) {
     case 1: return stream_chunk<kBits, kSigned, kScale, 1>;
     case 2: return stream_chunk<kBits, kSigned, kScale, 2>;
     case 3: return stream_chunk<kBits, kSigned, kScale, 3>;
     case 4: return stream_chunk<kBits, kSigned, kScale, 4>;
     case 5: return stream_chunk<kBits, kSigned, kScale, 5>;
-    case 6: return stream_chunk<kBits, kSigned, kScale, 6>;
-    default: return nullptr;
+    default: return stream_chunk<kBits, kSigned, kScale, 6>;
   }
 }
 
 template <int kBits, bool kSigned>
-Avx2StreamFunction function_for_scales(ScaleType scales, uint32_t rows) {
+StreamFunction function_for_scales(ScaleType scales, uint32_t rows) {
   switch (scales) {
     case ScaleType::kBf16: return function_for_rows<kBits, kSigned, ScaleType::kBf16>(rows);
     case ScaleType::kFp16: return function_for_rows<kBits, kSigned, ScaleType::kFp16>(rows);
@@ -175,11 +176,14 @@ Avx2StreamFunction function_for_scales(ScaleType scales, uint32_t rows) {
 
 }  // namespace
 
-Avx2StreamFunction avx2_stream_function(const MatrixFormat& format, uint32_t rows) {
+StreamFunction avx2_stream_function(const MatrixFormat& format, uint32_t tile_rows) {
   const bool affine = format.type == WeightType::kUnsigned;
-  if (format.bits == 4) return affine ? function_for_scales<4, false>(format.scales, rows) : nullptr;
-  return affine ? function_for_scales<8, false>(format.scales, rows)
-                : function_for_scales<8, true>(format.scales, rows);
+  if (format.bits == 4) {
+    return affine ? function_for_scales<4, false>(format.scales, tile_rows)
+                  : function_for_scales<4, true>(format.scales, tile_rows);
+  }
+  return affine ? function_for_scales<8, false>(format.scales, tile_rows)
+                : function_for_scales<8, true>(format.scales, tile_rows);
 }
 
 }  // namespace slipstream

@@ -1,5 +1,7 @@
 #include "kernels/avx2_tile.h"
 
+#include <immintrin.h>
+
 namespace slipstream {
 namespace {
 
@@ -30,11 +32,12 @@ namespace {
   ".endif\n\t"
 
 template <int R>
-void multiply_tile(const Avx2Chunk& chunk, const std::byte* x, const float* d, float* v) {
+void multiply_tile(const ReadyChunk& ready, const TileInput& input, float* v) {
   alignas(64) float acc[R * kPanelRows] = {};
-  const uint32_t* w = chunk.values;
-  for (uint32_t g = 0; g < chunk.num_groups; ++g) {
-    uint64_t steps = chunk.group / 8;  // of 4 pairs
+  const uint32_t* w = ready.values[0];
+  const std::byte* x = input.values;
+  for (uint32_t g = 0; g < ready.num_groups; ++g) {
+    uint64_t steps = ready.group / 8;  // of 4 pairs
     asm volatile(
         ZERO(0, 0, 1) ZERO(1, 2, 3) ZERO(2, 4, 5) ZERO(3, 6, 7) ZERO(4, 8, 9) ZERO(5, 10, 11)
         ".p2align 5\n1:\n\t"
@@ -43,12 +46,12 @@ void multiply_tile(const Avx2Chunk& chunk, const std::byte* x, const float* d, f
         "vmovaps (%[scale]), %%ymm12\n\tvmovaps 32(%[scale]), %%ymm13\n\t"
         FINISH(0, 0, 1) FINISH(1, 2, 3) FINISH(2, 4, 5) FINISH(3, 6, 7) FINISH(4, 8, 9) FINISH(5, 10, 11)
         : [w] "+r"(w), [x] "+r"(x), [steps] "+r"(steps)
-        : [acc] "r"(acc), [scale] "r"(chunk.scales[g]), [R] "i"(R)
+        : [acc] "r"(acc), [scale] "r"(ready.scales[g]), [R] "i"(R)
         : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
           "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   }
   for (int m = 0; m < R; ++m) {
-    const __m256 scale = _mm256_broadcast_ss(d + m);
+    const __m256 scale = _mm256_broadcast_ss(input.d + m);
     for (int half = 0; half < 16; half += 8) {
       float* to = v + m * kPanelRows + half;
       _mm256_storeu_ps(to, _mm256_fmadd_ps(_mm256_load_ps(acc + m * kPanelRows + half), scale, _mm256_loadu_ps(to)));
@@ -63,14 +66,15 @@ void multiply_tile(const Avx2Chunk& chunk, const std::byte* x, const float* d, f
 
 }  // namespace
 
-void avx2_multiply_tile(const Avx2Chunk& chunk, uint32_t rows, const std::byte* x, const float* d, float* v) {
+void avx2_multiply_tile(const ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride) {
+  static_cast<void>(v_stride);
   switch (rows) {
-    case 1: return multiply_tile<1>(chunk, x, d, v);
-    case 2: return multiply_tile<2>(chunk, x, d, v);
-    case 3: return multiply_tile<3>(chunk, x, d, v);
-    case 4: return multiply_tile<4>(chunk, x, d, v);
-    case 5: return multiply_tile<5>(chunk, x, d, v);
-    default: return multiply_tile<6>(chunk, x, d, v);
+    case 1: return multiply_tile<1>(ready, x, v);
+    case 2: return multiply_tile<2>(ready, x, v);
+    case 3: return multiply_tile<3>(ready, x, v);
+    case 4: return multiply_tile<4>(ready, x, v);
+    case 5: return multiply_tile<5>(ready, x, v);
+    default: return multiply_tile<6>(ready, x, v);
   }
 }
 

@@ -1,9 +1,8 @@
 // What AVX-512 does better has functions of its own; the rest is AVX2's.
-#include "kernels/avx2_activations.h"
 #include "kernels/avx2_attention.h"
-#include "kernels/avx512_attention.h"
-#include "kernels/avx2_matmul.h"
 #include "kernels/avx2_rowwise.h"
+#include "kernels/avx512_attention.h"
+#include "kernels/avx512_matmul.h"
 #include "kernels/isa_kernels.h"
 
 namespace slipstream {
@@ -11,9 +10,9 @@ namespace slipstream {
 const Kernels& avx512_kernels() {
   static constexpr Kernels kKernels{
       .isa = Isa::kAvx512,
-      .quantised_bytes = avx2_quantised_bytes,
-      .quantise = avx2_quantise,
-      .matmul = avx2_matmul,
+      .quantised_bytes = avx512_quantised_bytes,
+      .quantise = avx512_quantise,
+      .matmul = avx512_matmul,
       .rms_norm = avx2_rms_norm,
       .rope = avx2_rope,
       .swiglu = avx2_swiglu,

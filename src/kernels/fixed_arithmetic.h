@@ -43,6 +43,8 @@ static inline float exp2_polynomial(float x) {
   return std::bit_cast<float>(std::bit_cast<uint32_t>(p) + exponent);
 }
 
+static inline uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
 static inline uint32_t magnitude_bits(float value) { return std::bit_cast<uint32_t>(value) & 0x7fffffff; }
 
 // Scores are q.k * softmax_scale * log2e, so that softmax is 2^(score - max): q is multiplied by this once.

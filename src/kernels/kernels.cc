@@ -56,8 +56,8 @@ Isa best_isa() {
 // Sizes: the largest need of any instruction set.
 size_t matmul_scratch_bytes(uint32_t max_rows, uint32_t max_cols) {
   static_cast<void>(max_cols);
-  // One chunk or so of a panel made ready (at most 32 KB), and two sets of 16 sums for each row.
-  return (64 << 10) + static_cast<size_t>(max_rows) * 2 * kPanelRows * sizeof(float);
+  // A chunk of two panels made ready (less than 32 KB), and three sets of 16 sums for each row.
+  return (64 << 10) + static_cast<size_t>(max_rows) * 3 * kPanelRows * sizeof(float);
 }
 
 size_t attention_scratch_bytes(uint32_t group, uint32_t head_dim, uint32_t max_context) {

@@ -1,0 +1,41 @@
+// One panel of quantised weights in its stream: where its chunks and its groups' scales stand (packed_block.h).
+#pragma once
+
+#include "kernels/fixed_arithmetic.h"
+#include "kernels/packed_block.h"
+
+// For what the sources of several instruction sets include and is no free function: inlined wherever it is called, so
+// that the linker finds no copy that is wider than the processor (float16.h).
+#define SLIPSTREAM_INLINE [[gnu::always_inline]]
+
+namespace slipstream {
+
+using PanelLanes = float[kPanelRows];
+
+struct WeightPanel {
+  const MatrixFormat& format;
+  BlockLayout layout;
+  uint32_t num_groups;
+  const std::byte* data;
+
+  SLIPSTREAM_INLINE WeightPanel(const PackedMatrix& w, uint32_t index, const BlockLayout& block, size_t panel_bytes)
+      : format(w.format), layout(block), num_groups(w.cols / w.format.group), data(w.data + index * panel_bytes) {}
+
+  SLIPSTREAM_INLINE bool affine() const { return format.type == WeightType::kUnsigned; }
+  SLIPSTREAM_INLINE bool two_part_biases() const { return format.scales != ScaleType::kBf16; }
+  // Inputs of a chunk are a whole number of blocks.
+  SLIPSTREAM_INLINE size_t chunk_bytes() const {
+    return static_cast<size_t>(kChunkInputs / layout.inputs) * layout.block_bytes;
+  }
+  SLIPSTREAM_INLINE const std::byte* chunk_at(uint32_t chunk) const { return data + chunk * chunk_bytes(); }
+  SLIPSTREAM_INLINE uint32_t chunk_groups(uint32_t chunk) const {
+    const uint32_t all = kChunkInputs / format.group;
+    return smaller(all, num_groups - chunk * all);
+  }
+  SLIPSTREAM_INLINE const std::byte* group_at(uint32_t group) const {
+    return data + static_cast<size_t>(group / layout.groups) * layout.block_bytes + layout.value_bytes +
+           group % layout.groups * layout.group_bytes;
+  }
+};
+
+}  // namespace slipstream
