@@ -125,6 +125,9 @@ void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& inp
   const std::byte* block = panel.chunk_at(chunk);
   Tile tile{input.values, acc};
   for (uint32_t g = 0; g < num_groups; g += kBlockGroups, block += panel.layout.block_bytes) {
+    for (uint32_t at = panel.layout.value_bytes; at < panel.layout.block_bytes; at += 64) {
+      _mm_prefetch(reinterpret_cast<const char*>(block) + at + kPrefetchBytes, _MM_HINT_T1);
+    }
     multiply_block<kBits, kSigned, kGroup32, R>(block, scales[g], input.products + g * R, panel.layout.inputs / 64,
                                                 num_groups - g, tile);
   }
