@@ -114,7 +114,8 @@ double read_bandwidth(ThreadPool& pool, std::span<const std::byte> memory, ReadW
 
 double integer_peak(ThreadPool& pool, Isa isa) {
   const double pairs = peak(pool, kAvx2IntegerLoop);
-  return isa == Isa::kAvx512 ? std::max(pairs, peak(pool, kAvx512IntegerLoop)) : pairs;
+  if (isa != Isa::kAvx512) return pairs;
+  return std::max({pairs, peak(pool, kAvx512IntegerLoop), peak(pool, kAvx512CoupledLoop)});
 }
 
 double fma_peak(ThreadPool& pool, Isa isa) {

@@ -12,6 +12,7 @@ struct PeakLoop {
 
 // int16 pairs with sums of int32: vpmaddwd with vpaddd (AVX2), vpdpwssd (VNNI).
 extern const PeakLoop kAvx2IntegerLoop, kAvx512IntegerLoop;
+extern const PeakLoop kAvx512CoupledLoop;  // the same, some of the multiplications by additions
 extern const PeakLoop kAvx2FmaLoop, kAvx512FmaLoop;
 
 }  // namespace slipstream
