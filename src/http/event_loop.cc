@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -82,6 +83,46 @@ void Socket::shut_down_sending() {
 void Socket::close() {
   error_code ignored;
   impl_->socket.close(ignored);
+}
+
+// ---- Connector ----
+
+struct Connector::Impl {
+  asio::io_context& context;
+  const tcp::resolver::results_type addresses;
+  const std::string name;  // "localhost port 8000"
+};
+
+Connector::Connector(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Connector::~Connector() = default;
+Connector::Connector(Connector&&) noexcept = default;
+Connector& Connector::operator=(Connector&&) noexcept = default;
+
+Result<Connector> Connector::find(EventLoop& loop, const std::string& host, uint16_t port) {
+  error_code error;
+  tcp::resolver resolver(loop.impl().context);
+  const auto found = resolver.resolve(host, std::to_string(port), error);
+  if (error || found.empty()) return outside("'{}' is no host that can be found: {}", host, error.message());
+  return Connector(std::unique_ptr<Impl>(
+      new Impl{loop.impl().context, found, fmt::format("{} port {}", host, port)}));
+}
+
+void Connector::Connect::await_suspend(std::coroutine_handle<> waiting) {
+  socket.emplace(std::make_unique<Socket::Impl>(tcp::socket(connector.impl_->context)));
+  tcp::socket& connecting = socket->impl_->socket;
+  asio::async_connect(connecting, connector.impl_->addresses,
+                      [this, &connecting, waiting](const error_code& error, const tcp::endpoint&) {
+                        error_code ignored;
+                        connecting.set_option(tcp::no_delay(true), ignored);  // a request goes out when it is written
+                        if (error)
+                          fault = fmt::format("cannot connect to {}: {}", connector.impl_->name, error.message());
+                        waiting.resume();
+                      });
+}
+
+Result<Socket> Connector::Connect::await_resume() {
+  if (!fault.empty()) return outside("{}", fault);
+  return std::move(*socket);
 }
 
 // ---- Listener ----

@@ -80,6 +80,33 @@ class Socket {
   void close();
 
  private:
+  friend class Connector;
+  std::unique_ptr<Impl> impl_;
+};
+
+// An address to connect to, looked up once.
+class Connector {
+ public:
+  // Waits for the system's answer. Error: there is no such host.
+  static Result<Connector> find(EventLoop& loop, const std::string& host, uint16_t port);
+  ~Connector();
+  Connector(Connector&&) noexcept;
+  Connector& operator=(Connector&&) noexcept;
+
+  struct Connect {
+    const Connector& connector;
+    std::optional<Socket> socket{};
+    std::string fault{};  // empty: connected
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> waiting);
+    Result<Socket> await_resume();
+  };
+  // Error: nobody listens there.
+  Connect connect() const { return Connect{*this}; }
+
+ private:
+  struct Impl;
+  explicit Connector(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -4,45 +4,18 @@
 
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
-#include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/optional.hpp>
 
 #include "base/check.h"
+#include "http/growing_body.h"
 
 namespace slipstream {
 namespace {
 
 namespace beast_http = boost::beast::http;
 using boost::system::error_code;
-
-// A body that grows as bytes come. (Beast's string_body reserves what the client announced.)
-struct GrowingBody {
-  using value_type = std::string;
-
-  class reader {
-   public:
-    template <bool isRequest, class Fields>
-    reader(beast_http::header<isRequest, Fields>&, value_type& body) : body_(body) {}
-    void init(const boost::optional<std::uint64_t>&, error_code& error) { error = {}; }
-    template <class Buffers>
-    size_t put(const Buffers& buffers, error_code& error) {
-      size_t taken = 0;
-      for (const auto buffer : boost::beast::buffers_range_ref(buffers)) {
-        body_.append(static_cast<const char*>(buffer.data()), buffer.size());
-        taken += buffer.size();
-      }
-      error = {};
-      return taken;
-    }
-    void finish(error_code& error) { error = {}; }
-
-   private:
-    value_type& body_;
-  };
-};
 
 HttpRefusal refusal_of(const error_code& code, const HttpLimits& limits) {
   using beast_http::error;
@@ -158,9 +131,7 @@ bool RequestParser::expects_continue() const {
 size_t RequestParser::take_body(std::string_view received, std::optional<HttpRefusal>& refusal) {
   auto& parser = impl_->parser;
   CHECK(parser.is_header_done() && !parser.is_done(), "no body is awaited");
-  // Of a body in chunks at least "0" and two line ends are still to be read. Given less of it after it has once asked
-  // for more, Beast 1.81 may fail an assertion of its own.
-  if (took_nothing_ && parser.chunked() && received.size() < 5) return 0;
+  if (took_nothing_ && parser.chunked() && received.size() < kLeastChunkedRest) return 0;
   std::string& body = parser.get().body();
   body.swap(request_.body);
   error_code error;
