@@ -57,6 +57,15 @@ Run add_speed(CLI::App& command, const MeasuredModelOptions& model) {
   return [speed, &model] { return run(model, *speed); };
 }
 
+using LoadBenchmark = Result<Figures> (*)(const MeasuredModelOptions&, const LoadOptions&);
+
+template <LoadBenchmark run, void (*add_options)(CLI::App&, LoadOptions&)>
+Run add_load(CLI::App& command, const MeasuredModelOptions& model) {
+  const auto load = std::make_shared<LoadOptions>();
+  add_options(command, *load);
+  return [load, &model] { return run(model, *load); };
+}
+
 constexpr Benchmark kBenchmarks[] = {
     {"machine", "what this machine can do at the most", &add_plain<&bench_machine>},
     {"tune", "which way of reading weights is the fastest here; the best is remembered", &add_plain<&bench_tune>},
@@ -65,6 +74,12 @@ constexpr Benchmark kBenchmarks[] = {
     {"batch", "tokens a second of several answers together, beside the machine's limit",
      &add_speed<&bench_batch, &add_batches>},
     {"prefill", "tokens a second of a prompt, beside the machine's limit", &add_speed<&bench_prefill, &add_prompts>},
+    {"serve", "what clients of a server see: time to first token, between tokens, tokens a second, beside no HTTP",
+     &add_load<&bench_serve, &add_serve_options>},
+    {"interval", "what --stream-interval costs and saves, and that it drops nothing",
+     &add_load<&bench_interval, &add_interval_options>},
+    {"simple", "simple mode beside a batch of one: no overhead either way",
+     &add_load<&bench_simple, &add_simple_options>},
     {"sharing", "KV memory saved by users whose prompts begin alike", &add_plain<&bench_sharing>},
     {"prefix", "time to first token of a long prompt: cold, again, in a burst", &add_plain<&bench_prefix>},
 };

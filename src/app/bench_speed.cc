@@ -53,11 +53,7 @@ Result<Run> make_run(const MeasuredModelOptions& options, ThreadPool& pool) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
   ASSIGN_OR_RETURN(OpenedModel model, load_measured_model(options, pool));
   tune_for_weights(pool, executor.isa, {model.weights.memory.data(), model.weights.packed_bytes});
-  const std::string& given = options.compute.dummy.empty() ? options.compute.model : options.compute.dummy;
-  std::string name = given.substr(given.find_last_of('/') + 1);
-  if (name.empty()) name = "small";
-  if (options.num_layers != 0) name += fmt::format(" {} layers", options.num_layers);
-  return Run{options, executor, pool, std::move(model), std::move(name)};
+  return Run{options, executor, pool, std::move(model), options.short_name()};
 }
 
 struct Measured {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/load_options.h"
 #include "app/measured_model.h"
 #include "app/speed_options.h"
 #include "base/memory.h"
@@ -14,12 +15,12 @@
 namespace slipstream {
 
 struct Figure {
-  std::string name;
+  std::string name = {};
   double value = 0;
-  std::string unit;
-  std::optional<double> limit;    // in the same unit; absent: not known
-  bool more_is_better = true;     // else the limit is the least there can be
-  std::optional<double> goal;     // what this house wants of it; absent: it is shown only
+  std::string unit = {};
+  std::optional<double> limit = {};  // in the same unit; absent: not known
+  bool more_is_better = true;        // else the limit is the least there can be
+  std::optional<double> goal = {};   // what this house wants of it; absent: it is shown only
 
   // Of the limit: <= 1 where it is one.
   std::optional<double> share() const {
@@ -42,6 +43,13 @@ Result<Arena> random_memory(size_t num_bytes, ThreadPool& pool);
 Result<Figures> bench_decode(const MeasuredModelOptions& options, const SpeedOptions& speed);
 Result<Figures> bench_batch(const MeasuredModelOptions& options, const SpeedOptions& speed);
 Result<Figures> bench_prefill(const MeasuredModelOptions& options, const SpeedOptions& speed);
+// What clients of a server see: one at a URL, or one that is started, beside the same load without HTTP. Throws
+// CLI::ParseError where model and URL do not go together.
+Result<Figures> bench_serve(const MeasuredModelOptions& model, const LoadOptions& options);
+// The same for several values of --stream-interval.
+Result<Figures> bench_interval(const MeasuredModelOptions& model, const LoadOptions& options);
+// Simple mode beside a batch of one.
+Result<Figures> bench_simple(const MeasuredModelOptions& model, const LoadOptions& options);
 // KV memory that users save who share a beginning, counted from blocks in use.
 Result<Figures> bench_sharing(const MeasuredModelOptions& options);
 // Time to the first token of a long prompt: cold, again, and in a burst whose prompts begin alike.

@@ -40,6 +40,13 @@ std::string MeasuredModelOptions::describe(const OpenedModel& model) const {
                      model.config.num_layers, compute.block_tokens, compute.threads());
 }
 
+std::string MeasuredModelOptions::short_name() const {
+  const std::string& given = compute.dummy.empty() ? compute.model : compute.dummy;
+  if (given.empty()) return "small";
+  const std::string name = given.substr(given.find_last_of('/', given.size() - 2) + 1);
+  return num_layers != 0 ? fmt::format("{} {} layers", name, num_layers) : name;
+}
+
 Result<OpenedModel> load_measured_model(const MeasuredModelOptions& options, ThreadPool& pool) {
   const ComputeOptions& compute = options.compute;
   ModelPath found = small_model();

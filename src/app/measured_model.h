@@ -22,6 +22,8 @@ struct MeasuredModelOptions {
   void check() const;
   // "qwen3-0.6b-8bit, 2 layers": for the first line of a report.
   std::string describe(const OpenedModel& model) const;
+  // "qwen3-0.6b-8bit 2 layers", "small": in the names of figures.
+  std::string short_name() const;
 };
 
 // Shows its progress on a terminal.

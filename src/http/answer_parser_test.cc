@@ -54,7 +54,8 @@ TEST(AnswerParser, reads_an_answer_of_known_length_however_it_is_cut) {
 
 TEST(AnswerParser, reads_chunks_however_they_are_cut_and_not_beyond_the_last) {
   const std::string bytes =
-      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1;x=y\r\nd\r\nB\r\n0\r\n\r\nefghij\r\n0\r\n\r\n";
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "3\r\nabc\r\n1;x=y\r\nd\r\nB\r\n0\r\n\r\nefghij\r\n0\r\n\r\n";
   for (size_t piece = 1; piece <= bytes.size(); ++piece) {
     const Parsed parsed = parse(bytes + "HTTP", piece);
     EXPECT_EQ(parsed.body, "abcd0\r\n\r\nefghij") << piece;

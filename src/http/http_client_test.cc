@@ -209,7 +209,8 @@ TEST(HttpAddress, is_read_from_a_url) {
   EXPECT_EQ(read("http://[::1]:81"), "::1 81");
   EXPECT_EQ(read("http://host"), "host 80");
   for (const char* const wrong : {"", "host:80", "https://host", "http://", "http://:80", "http://host:",
-                                  "http://host:x", "http://host:99999", "http://host:80/v1", "http://[::1", "http://[::1]80"})
+                                  "http://host:x", "http://host:99999", "http://host:80/v1",
+                                  "http://[::1", "http://[::1]80"})
     EXPECT_EQ(read(wrong), "refused") << wrong;
 }
 
