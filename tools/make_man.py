@@ -15,8 +15,12 @@ import sys
 
 # Where CLI11 puts what is said about an option; names that reach further have a line of their own.
 TEXT_COLUMN = 30
-# "-h,--help", "--port N", "--chunk UINT:UINT in [1 - 9]", "--window UINT=512", "MODEL TEXT REQUIRED"
-NAME = re.compile(r"(?:-\w,)?-{0,2}[\w-]+(?: [^ ]+)?(?: in \[[^]]*\](?:=\S+)?)?(?: REQUIRED)?")
+# "-h,--help", "--port N", "--chunk UINT:UINT in [1 - 9]", "--window UINT=512", "MODEL TEXT REQUIRED",
+# "--batch UINT:UINT in [1 - 256]=[1,5] ... Excludes: --rate"
+NAME = re.compile(
+    r"(?:-\w,)?-{0,2}[\w-]+(?: [^ ]+)?(?: in \[[^]]*\](?:=\S+)?)?(?: \.\.\.)?(?: REQUIRED)?"
+    r"(?: (?:Needs|Excludes): \S+)*"
+)
 WITHOUT_HEADING = ("Positionals", "Options")
 HELP_OF_EACH = "-h,--help"  # stands in the program's own section
 
