@@ -8,13 +8,15 @@ import subprocess
 import sys
 
 
-def command_line(description, **numbers):
-    """PROGRAM MODEL [--NUMBER N ...] [-- further options of serve]. numbers: name=default."""
+def command_line(description, texts=None, **numbers):
+    """PROGRAM MODEL [--NUMBER N ...] [--TEXT T ...] [-- further options of serve]. Both: name=default."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("model")
     for name, default in numbers.items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=default)
+    for name, default in (texts or {}).items():
+        parser.add_argument("--" + name, default=default)
     own, options = sys.argv[1:], []
     if "--" in own:
         own, options = own[: own.index("--")], own[own.index("--") + 1 :]

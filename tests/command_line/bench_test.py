@@ -11,6 +11,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -139,6 +140,21 @@ class BenchInterval(unittest.TestCase):
         done = bench("interval")
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertRegex(done.stderr, r"^slipstream: MODEL \(or --dummy\) is required\n$")
+
+
+class BenchStart(unittest.TestCase):
+    def test_the_start_is_measured_with_its_memory_and_its_idleness(self):
+        script = DATA.parent.parent / "bench" / "start.py"
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "start.json"
+            command = [sys.executable, script, PROGRAM, MODEL, "--runs", "2", "--idle-s", "1", "--json", out]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+            self.assertNotIn("Traceback", done.stderr)
+            found = {figure["name"]: figure for figure in json.loads(out.read_text(encoding="utf-8"))}
+        self.assertGreater(found[f"start {NAME} first token"]["value"], found[f"start {NAME} first token"]["limit"])
+        self.assertGreater(found[f"start {NAME} peak memory"]["value"], 1)
+        self.assertGreater(found[f"start {NAME} peak memory"]["limit"], 256)
+        self.assertLess(found[f"start {NAME} idle"]["value"], 20)
 
 
 class BenchSimple(unittest.TestCase):
