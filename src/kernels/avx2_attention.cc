@@ -7,8 +7,7 @@
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kRowsAtOnce = 48;
-constexpr uint32_t kFewTokens = 2;  // up to here widening a segment for the rows does not pay
+constexpr uint32_t kFewTokens = 2;  // up to here tiles of rows do not pay
 
 // Vectors of 8 tokens must not cross a page, and dims go in pairs of vectors.
 bool has_own_path(const KvView& kv) { return kv.block_tokens >= 8 && kv.head_dim % 16 == 0; }
@@ -30,12 +29,17 @@ AttentionSum avx2_softmax_segment(float* scores, uint32_t n) {
   // Lanes t % 16 in two registers; a lane beyond n adds 0, which changes no sum of positive numbers.
   const __m256 maxima = _mm256_set1_ps(maximum);
   __m256 lanes[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  for (t = 0; t < n; t += 8) {
-    __m256 p = exp2_lanes(_mm256_sub_ps(_mm256_loadu_ps(scores + t), maxima));
-    if (n - t < 8) p = _mm256_and_ps(p, _mm256_castsi256_ps(lane_mask(n - t)));
-    _mm256_storeu_ps(scores + t, p);
-    lanes[t / 8 % 2] = _mm256_add_ps(lanes[t / 8 % 2], p);
+  const auto soften = [&](uint32_t at, __m256& sum) __attribute__((always_inline)) {
+    __m256 p = exp2_lanes(_mm256_sub_ps(_mm256_loadu_ps(scores + at), maxima));
+    if (n - at < 8) p = _mm256_and_ps(p, _mm256_castsi256_ps(lane_mask(n - at)));
+    _mm256_storeu_ps(scores + at, p);
+    sum = _mm256_add_ps(sum, p);
+  };
+  for (t = 0; t + 8 < n; t += 16) {
+    soften(t, lanes[0]);
+    soften(t + 8, lanes[1]);
   }
+  if (t < n) soften(t, lanes[0]);
   return {maximum, sum_lanes(lanes[0], lanes[1])};
 }
 
@@ -96,12 +100,13 @@ void avx2_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv_h
     }
     return;
   }
-  for (uint32_t head = 0; head < group; head += kRowsAtOnce) {
-    const uint32_t heads = smaller(kRowsAtOnce, group - head);
-    const uint32_t tokens = kRowsAtOnce / heads;
+  for (uint32_t head = 0; head < group; head += kAvx2RowsAtOnce) {
+    const uint32_t heads = smaller(kAvx2RowsAtOnce, group - head);
+    const uint32_t parts = (which.size() * heads + kAvx2RowsAtOnce - 1) / kAvx2RowsAtOnce;
+    const uint32_t tokens = smaller((which.size() + parts - 1) / parts, kAvx2RowsAtOnce / heads);
     for (uint32_t r = which.begin; r < which.end; r += tokens) {
-      avx2_attend_rows(pages, kv, slice, heads, static_cast<size_t>(head) * kv.head_dim,
-                       {r, smaller(r + tokens, which.end)}, q, out, floats);
+      avx2_attend_rows(pages, kv, slice, heads, size_t{head} * kv.head_dim, {r, smaller(r + tokens, which.end)}, q,
+                       out, floats);
     }
   }
 }

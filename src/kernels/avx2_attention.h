@@ -27,8 +27,8 @@ void avx2_merge_segment(AttentionSum& sum, float* out, const AttentionSum& next,
 // One token's `group` query heads (q, out: [group][head_dim], contiguous) over positions [0, context).
 void avx2_attend_token(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, const float* q,
                        float* out, float* scratch);
-// Rows [which) and `heads` <= 48 query heads from column `first` of q and out: K and V of a segment are widened once
-// for many rows.
+// Rows [which) and their `heads` query heads from column `first` of q and out; at most kAvx2RowsAtOnce in all.
+inline constexpr uint32_t kAvx2RowsAtOnce = 96;
 void avx2_attend_rows(const KvPages& pages, const KvView& kv, const AttentionSlice& slice, uint32_t heads,
                       size_t first, Range which, Matrix<const float> q, Matrix<float> out, float* scratch);
 

@@ -11,47 +11,73 @@ constexpr uint32_t kMaxHeads = 8;  // of one pass over K and V; more heads are m
 constexpr uint32_t kMaxPages = kSegmentTokens / 16;
 constexpr uint32_t kQueryStride = 256;  // floats from head to head
 constexpr uint32_t kMaxVectors = 8;     // of 16 dims, at once
+// K or V of so many pages is asked for in advance; it never changes bits. More of them even out what memory and
+// arithmetic take, but while the last ones are computed memory is idle: few where arithmetic is little anyway, and where
+// the context is short (GB/s at head size 128 on Zen 4: 3 heads, 8,192 tokens: 47 with 4 and 42 with 8; 4 heads: 40 and
+// 43; 4 heads, 512 tokens: 37 and 34).
+constexpr uint32_t kFewAhead = 4;
+constexpr uint32_t kManyAhead = 8;
+constexpr uint32_t kLongContext = 1024;
 
 inline __attribute__((always_inline)) void prefetch(const std::byte* line) {
   _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T1);
 }
 
-// One segment of one token.
+// One segment of one sequence, as it is read: K of all its pages, then their V, then the next segment's.
 struct Segment {
-  uint32_t n;          // tokens
-  uint32_t num_pages;
-  const std::byte* keys[kMaxPages];   // of each page
-  const std::byte* ahead[kMaxPages];  // K of the next segment's pages (of this one's, where there is none)
+  uint32_t n = 0;  // tokens
+  uint32_t num_pages = 0;
+  bool cold = true;  // nobody has asked for the first pages' K
+  uint32_t pages_ahead = kFewAhead;
+  const std::byte* halves[2 * kMaxPages + kManyAhead];
+
+  const std::byte* const* keys(uint32_t page) const { return halves + page; }
+  const std::byte* const* values(uint32_t page) const { return halves + num_pages + page; }
+
+  void find(const KvPages& pages, uint32_t context, uint32_t first) {
+    n = smaller(kSegmentTokens, context - first);
+    num_pages = (n + pages.page_tokens - 1) / pages.page_tokens;
+    cold = first == 0;
+    for (uint32_t page = 0; page < num_pages; ++page) {
+      halves[page] = pages.page(first + page * pages.page_tokens);
+      halves[num_pages + page] = halves[page] + pages.value_offset;
+    }
+    for (uint32_t page = 0; page < pages_ahead; ++page) {  // behind the last token: what is there already
+      const uint32_t position = first + n + page * pages.page_tokens;
+      halves[2 * num_pages + page] = position < context ? pages.page(position) : halves[0];
+    }
+  }
 };
 struct Token {
   uint32_t head_dim;
   uint32_t page_tokens;  // 16 or 32
-  size_t value_offset;   // from a page's K to its V
   const float* q;        // [heads][kQueryStride], scaled
   float* scores;         // [heads][256]
   float* out;            // [heads][head_dim], of the segment
 };
 
+// -- scores --------------------------------------------------------------------------------------
 // Scores of kHeads heads with the tokens of kPages pages from page `page` on. The pages are read side by side: memory
-// gives several streams faster than one. Meanwhile their V is asked for.
+// gives several streams faster than one.
 template <bool kCold, int kHeads, int kPages, int kVectors>
 void score_pages(const Token& token, const Segment& segment, uint32_t page) {
   const std::byte* keys[kPages];
-  const std::byte* next[kPages];  // read after these
+  const std::byte* ahead[kPages];
+  const std::byte* next[kPages];
   __m512 sum[kPages][kVectors][kHeads];
   UNROLL for (int p = 0; p < kPages; ++p) {
-    keys[p] = segment.keys[page + p];
-    next[p] = segment.keys[smaller(page + p + kPages, segment.num_pages - 1)];
+    keys[p] = segment.keys(page)[p];
+    ahead[p] = segment.keys(page)[p + segment.pages_ahead];
+    next[p] = segment.keys(page)[p + kPages];
     UNROLL for (int i = 0; i < kVectors; ++i) {
       UNROLL for (int h = 0; h < kHeads; ++h) sum[p][i][h] = _mm512_setzero_ps();
     }
   }
   const float* q = token.q;
-  const size_t value_offset = token.value_offset;
   const float* const end = q + token.head_dim;
   for (size_t at = 0; q < end; ++q, at += kVectors * 32) {
     UNROLL for (int p = 0; p < kPages; ++p) {
-      prefetch(keys[p] + at + value_offset);
+      prefetch(ahead[p] + at);
       if constexpr (kCold) prefetch(next[p] + at);
       UNROLL for (int i = 0; i < kVectors; ++i) {
         const __m512 k = load_fp16_wide(keys[p] + at + i * 32);
@@ -69,36 +95,42 @@ void score_pages(const Token& token, const Segment& segment, uint32_t page) {
   }
 }
 
-template <bool kCold, int kHeads, int kVectors>
+template <int kHeads, int kVectors>
 void score_segment(const Token& token, const Segment& segment) {
   // Of 32 registers at most 28 for sums.
   constexpr uint32_t kSums = 28 / kHeads / kVectors;
-  constexpr uint32_t kMost = kSums >= 8 ? 8 : kSums >= 4 ? 4 : kSums >= 2 ? 2 : 1;
+  constexpr uint32_t kMost = kSums >= 4 ? 4 : kSums >= 2 ? 2 : 1;
   uint32_t page = 0;
+  if constexpr (kMost < kFewAhead) {
+    const uint32_t cold = segment.cold ? smaller(segment.pages_ahead, segment.num_pages) : 0;
+    for (; page + kMost <= cold; page += kMost) score_pages<true, kHeads, kMost, kVectors>(token, segment, page);
+  }
   const auto score = [&]<int kPages>() {
     for (; page + kPages <= segment.num_pages; page += kPages) {
-      score_pages<kCold, kHeads, kPages, kVectors>(token, segment, page);
+      score_pages<false, kHeads, kPages, kVectors>(token, segment, page);
     }
   };
   score.template operator()<kMost>();
-  if constexpr (kMost > 4) score.template operator()<4>();
   if constexpr (kMost > 2) score.template operator()<2>();
   if constexpr (kMost > 1) score.template operator()<1>();
 }
 
-// out[head][dim ...] = p V over the segment, for kHeads heads and kVectors * 16 dims. Meanwhile the next segment's K is
-// asked for.
+// -- p V -----------------------------------------------------------------------------------------
+// out[head][dim ...] (+)= p V over pages [pages), for kHeads heads and kVectors * 16 dims.
 template <int kHeads, int kVectors>
-void weigh_dims(const Token& token, const Segment& segment, uint32_t dim) {
+void weigh_dims(const Token& token, const Segment& segment, Range pages, uint32_t dim) {
   __m512 sum[kVectors][kHeads];
+  float* const out = token.out + dim;
   UNROLL for (int i = 0; i < kVectors; ++i) {
-    UNROLL for (int h = 0; h < kHeads; ++h) sum[i][h] = _mm512_setzero_ps();
+    UNROLL for (int h = 0; h < kHeads; ++h) {
+      sum[i][h] = pages.begin == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(out + h * size_t{token.head_dim} + i * 16);
+    }
   }
   const size_t row_bytes = size_t{token.head_dim} * 2;
-  const float* p = token.scores;
-  for (uint32_t page = 0; page < segment.num_pages; ++page) {
-    const std::byte* values = segment.keys[page] + token.value_offset + dim * 2;
-    const std::byte* ahead = segment.ahead[page] + dim * 2;
+  const float* p = token.scores + pages.begin * token.page_tokens;
+  for (uint32_t page = pages.begin; page < pages.end; ++page) {
+    const std::byte* values = segment.values(page)[0] + dim * 2;
+    const std::byte* ahead = segment.values(page)[segment.pages_ahead] + dim * 2;
     const float* const end = p + smaller(token.page_tokens, segment.n - page * token.page_tokens);
     for (; p < end; ++p, values += row_bytes, ahead += row_bytes) {
       UNROLL for (int i = 0; i < kVectors; ++i) {
@@ -108,7 +140,6 @@ void weigh_dims(const Token& token, const Segment& segment, uint32_t dim) {
       }
     }
   }
-  float* const out = token.out + dim;
   UNROLL for (int i = 0; i < kVectors; ++i) {
     UNROLL for (int h = 0; h < kHeads; ++h) _mm512_storeu_ps(out + h * size_t{token.head_dim} + i * 16, sum[i][h]);
   }
@@ -119,35 +150,29 @@ void weigh_segment(const Token& token, const Segment& segment) {
   constexpr uint32_t kMost = kHeads <= 3 ? kMaxVectors : 28 / kHeads;
   const uint32_t vectors = token.head_dim / 16;
   const uint32_t passes = (vectors + kMost - 1) / kMost;
-  for (uint32_t pass = 0; pass < passes; ++pass) {
-    const uint32_t begin = vectors * pass / passes, end = vectors * (pass + 1) / passes;
-#define CASE(V) case V: if constexpr (V <= kMost) weigh_dims<kHeads, V>(token, segment, begin * 16); break;
-    switch (end - begin) { CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) }
+  const uint32_t step = passes == 1 ? segment.num_pages : segment.pages_ahead;
+  for (uint32_t page = 0; page < segment.num_pages; page += step) {
+    const Range pages{page, smaller(page + step, segment.num_pages)};
+    for (uint32_t pass = 0; pass < passes; ++pass) {
+      const uint32_t begin = vectors * pass / passes, end = vectors * (pass + 1) / passes;
+#define CASE(V) \
+  case V: \
+    if constexpr (V <= kMost) weigh_dims<kHeads, V>(token, segment, pages, begin * 16); \
+    break;
+      switch (end - begin) { CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) }
 #undef CASE
+    }
   }
 }
 
-void find_pages(const KvPages& pages, uint32_t first, uint32_t n, const std::byte** to) {
-  for (uint32_t t = 0; t < n; t += pages.page_tokens) *to++ = pages.page(first + t);
-}
-
+// ------------------------------------------------------------------------------------------------
 template <int kHeads>
 void attend(const KvPages& pages, const Token& token, uint32_t context, AttentionSum* sums, float* out) {
   Segment segment;
-  segment.n = smaller(kSegmentTokens, context);
-  find_pages(pages, 0, segment.n, segment.keys);
+  if (kHeads > 3 && context >= kLongContext) segment.pages_ahead = kManyAhead;
   for (uint32_t first = 0; first < context; first += kSegmentTokens) {
-    segment.num_pages = (segment.n + pages.page_tokens - 1) / pages.page_tokens;
-    const uint32_t next = first + segment.n;
-    const uint32_t next_n = smaller(kSegmentTokens, context - next);
-    for (uint32_t page = 0; page < segment.num_pages; ++page) segment.ahead[page] = segment.keys[page];
-    find_pages(pages, next, next_n, segment.ahead);
-
-    if (token.page_tokens == 32) {
-      first == 0 ? score_segment<true, kHeads, 2>(token, segment) : score_segment<false, kHeads, 2>(token, segment);
-    } else {
-      score_segment<false, kHeads, 1>(token, segment);
-    }
+    segment.find(pages, context, first);
+    token.page_tokens == 32 ? score_segment<kHeads, 2>(token, segment) : score_segment<kHeads, 1>(token, segment);
     AttentionSum part[kHeads];
     for (int h = 0; h < kHeads; ++h) part[h] = avx512_softmax_segment(token.scores + h * kSegmentTokens, segment.n);
     weigh_segment<kHeads>(token, segment);
@@ -155,8 +180,6 @@ void attend(const KvPages& pages, const Token& token, uint32_t context, Attentio
       const size_t head = size_t{token.head_dim} * h;
       avx512_merge_segment(sums[h], out + head, part[h], token.out + head, token.head_dim, first == 0);
     }
-    segment.n = next_n;
-    for (uint32_t page = 0; page < kMaxPages; ++page) segment.keys[page] = segment.ahead[page];
   }
 }
 
@@ -191,7 +214,7 @@ void avx512_attend_token(const KvPages& pages, const KvView& kv, uint32_t group,
       }
     }
     float* scores = scratch + heads * kQueryStride;
-    const Token token{head_dim, pages.page_tokens, pages.value_offset, scratch, scores, scores + heads * kSegmentTokens};
+    const Token token{head_dim, pages.page_tokens, scratch, scores, scores + heads * kSegmentTokens};
     AttentionSum sums[kMaxHeads];
     attend_heads(heads, pages, token, context, sums, to);
     for (uint32_t h = 0; h < heads; ++h) {

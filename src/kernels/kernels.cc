@@ -62,11 +62,9 @@ size_t matmul_scratch_bytes(uint32_t max_rows, uint32_t max_cols) {
 
 size_t attention_scratch_bytes(uint32_t group, uint32_t head_dim, uint32_t max_context) {
   static_cast<void>(max_context);
-  // K and V of a segment in fp32 (dims in pairs of vectors), and for each of up to 96 rows (or the heads of one token)
-  // its scores, query and sums, rows a little apart.
-  const size_t rows = group < 192 ? 192 : group;
-  return (static_cast<size_t>(kSegmentTokens) * 2 * (head_dim + 16) + rows * (2 * (kSegmentTokens + 16) + 4 * head_dim)) *
-         sizeof(float);
+  // For each of up to 96 rows (or the heads of one token) its scores, query and sums, rows a little apart.
+  const size_t rows = group < 96 ? 96 : group;
+  return (rows + 8) * (2 * (kSegmentTokens + 16) + 4 * static_cast<size_t>(head_dim)) * sizeof(float);
 }
 
 const Kernels& kernels_for(Isa isa) {
