@@ -31,6 +31,6 @@ struct KernelsBench {
   double fma_tops;
 };
 
-void bench_attention(const KernelsBench& bench);
+void bench_attention(KernelsBench bench);
 
 }  // namespace slipstream

@@ -16,30 +16,41 @@ bool has_own_path(const KvView& kv) { return kv.block_tokens >= 8 && kv.head_dim
 
 AttentionSum avx2_softmax_segment(float* scores, uint32_t n) {
   const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
-  __m256 largest = lowest;
+  __m256 largest[2] = {lowest, lowest};
   uint32_t t = 0;
-  for (; t + 8 <= n; t += 8) largest = _mm256_max_ps(largest, _mm256_loadu_ps(scores + t));
-  if (t < n) {
-    const __m256i mask = lane_mask(n - t);
-    largest =
-        _mm256_max_ps(largest, _mm256_blendv_ps(lowest, _mm256_loadu_ps(scores + t), _mm256_castsi256_ps(mask)));
+  for (; t + 16 <= n; t += 16) {
+    largest[0] = _mm256_max_ps(largest[0], _mm256_loadu_ps(scores + t));
+    largest[1] = _mm256_max_ps(largest[1], _mm256_loadu_ps(scores + t + 8));
   }
-  const float maximum = largest_lane(largest);
+  for (; t < n; t += 8) {
+    const __m256 mask = _mm256_castsi256_ps(lane_mask(smaller(n - t, 8)));
+    largest[0] = _mm256_max_ps(largest[0], _mm256_blendv_ps(lowest, _mm256_loadu_ps(scores + t), mask));
+  }
+  const float maximum = largest_lane(_mm256_max_ps(largest[0], largest[1]));
 
   // Lanes t % 16 in two registers; a lane beyond n adds 0, which changes no sum of positive numbers.
   const __m256 maxima = _mm256_set1_ps(maximum);
   __m256 lanes[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  const auto soften = [&](uint32_t at, __m256& sum) __attribute__((always_inline)) {
-    __m256 p = exp2_lanes(_mm256_sub_ps(_mm256_loadu_ps(scores + at), maxima));
-    if (n - at < 8) p = _mm256_and_ps(p, _mm256_castsi256_ps(lane_mask(n - at)));
-    _mm256_storeu_ps(scores + at, p);
-    sum = _mm256_add_ps(sum, p);
-  };
-  for (t = 0; t + 8 < n; t += 16) {
-    soften(t, lanes[0]);
-    soften(t + 8, lanes[1]);
+  for (t = 0; t + 32 <= n; t += 32) {
+    __m256 p[4];
+    UNROLL for (int j = 0; j < 4; ++j) p[j] = _mm256_sub_ps(_mm256_loadu_ps(scores + t + j * 8), maxima);
+    exp2_lanes_below_one(p);
+    UNROLL for (int j = 0; j < 4; ++j) {
+      _mm256_storeu_ps(scores + t + j * 8, p[j]);
+      lanes[j % 2] = _mm256_add_ps(lanes[j % 2], p[j]);
+    }
   }
-  if (t < n) soften(t, lanes[0]);
+  for (; t < n; t += 16) {
+    __m256 p[2];
+    UNROLL for (uint32_t j = 0; j < 2; ++j) p[j] = _mm256_sub_ps(_mm256_loadu_ps(scores + t + j * 8), maxima);
+    exp2_lanes_below_one(p);
+    UNROLL for (uint32_t j = 0; j < 2; ++j) {
+      const uint32_t left = n - t > j * 8 ? smaller(n - t - j * 8, 8) : 0;
+      p[j] = _mm256_and_ps(p[j], _mm256_castsi256_ps(lane_mask(left)));
+      _mm256_storeu_ps(scores + t + j * 8, p[j]);
+      lanes[j] = _mm256_add_ps(lanes[j], p[j]);
+    }
+  }
   return {maximum, sum_lanes(lanes[0], lanes[1])};
 }
 

@@ -71,6 +71,28 @@ static inline __m256 exp2_lanes(__m256 x) {
   return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent));
 }
 
+// The same for kCount vectors of numbers <= 0, step by step side by side: one after the other they would fill the
+// processor's queue with steps that wait.
+template <int kCount>
+static inline __attribute__((always_inline)) void exp2_lanes_below_one(__m256 (&x)[kCount]) {
+  __m256 whole[kCount], p[kCount];
+  UNROLL for (int j = 0; j < kCount; ++j) x[j] = _mm256_max_ps(x[j], _mm256_set1_ps(-kExp2Limit));
+  UNROLL for (int j = 0; j < kCount; ++j) {
+    whole[j] = _mm256_round_ps(x[j], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  UNROLL for (int j = 0; j < kCount; ++j) {
+    x[j] = _mm256_sub_ps(x[j], whole[j]);
+    p[j] = _mm256_set1_ps(kExp2Coefficients[0]);
+  }
+  UNROLL for (int i = 1; i < 7; ++i) {
+    UNROLL for (int j = 0; j < kCount; ++j) p[j] = _mm256_fmadd_ps(p[j], x[j], _mm256_set1_ps(kExp2Coefficients[i]));
+  }
+  UNROLL for (int j = 0; j < kCount; ++j) {
+    const __m256i exponent = _mm256_slli_epi32(_mm256_cvtps_epi32(whole[j]), 23);
+    x[j] = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p[j]), exponent));
+  }
+}
+
 static inline float largest_lane(__m256 value) {
   __m128 m = _mm_max_ps(_mm256_castps256_ps128(value), _mm256_extractf128_ps(value, 1));
   m = _mm_max_ps(m, _mm_movehl_ps(m, m));

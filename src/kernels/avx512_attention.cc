@@ -14,25 +14,37 @@ bool has_own_path(const KvView& kv) {
 }  // namespace
 
 AttentionSum avx512_softmax_segment(float* scores, uint32_t n) {
+  constexpr uint32_t kAtOnce = 4;
   const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
-  __m512 largest = lowest;
+  __m512 largest[2] = {lowest, lowest};
   const uint32_t whole = n / 16 * 16;
   const __mmask16 rest = first_lanes(n - whole);
-  for (uint32_t t = 0; t < whole; t += 16) largest = _mm512_max_ps(largest, _mm512_loadu_ps(scores + t));
-  if (rest != 0) largest = _mm512_max_ps(largest, _mm512_mask_loadu_ps(lowest, rest, scores + whole));
-  const float maximum = largest_lane(largest);
+  uint32_t t = 0;
+  for (; t + 32 <= whole; t += 32) {
+    largest[0] = _mm512_max_ps(largest[0], _mm512_loadu_ps(scores + t));
+    largest[1] = _mm512_max_ps(largest[1], _mm512_loadu_ps(scores + t + 16));
+  }
+  if (t < whole) largest[0] = _mm512_max_ps(largest[0], _mm512_loadu_ps(scores + t));
+  if (rest != 0) largest[1] = _mm512_max_ps(largest[1], _mm512_mask_loadu_ps(lowest, rest, scores + whole));
+  const float maximum = largest_lane(_mm512_max_ps(largest[0], largest[1]));
 
   const __m512 maxima = _mm512_set1_ps(maximum);
   __m512 lanes = _mm512_setzero_ps();
-  for (uint32_t t = 0; t < whole; t += 16) {
-    const __m512 p = exp2_wide_below_one(_mm512_sub_ps(_mm512_loadu_ps(scores + t), maxima));
-    _mm512_storeu_ps(scores + t, p);
-    lanes = _mm512_add_ps(lanes, p);
+  for (t = 0; t + kAtOnce * 16 <= whole; t += kAtOnce * 16) {
+    __m512 p[kAtOnce];
+    UNROLL for (uint32_t j = 0; j < kAtOnce; ++j) p[j] = _mm512_sub_ps(_mm512_loadu_ps(scores + t + j * 16), maxima);
+    exp2_wide_below_one(p);
+    UNROLL for (uint32_t j = 0; j < kAtOnce; ++j) {
+      _mm512_storeu_ps(scores + t + j * 16, p[j]);
+      lanes = _mm512_add_ps(lanes, p[j]);
+    }
   }
-  if (rest != 0) {
-    const __m512 p = exp2_wide_below_one(_mm512_sub_ps(_mm512_maskz_loadu_ps(rest, scores + whole), maxima));
-    _mm512_mask_storeu_ps(scores + whole, rest, p);
-    lanes = _mm512_mask_add_ps(lanes, rest, lanes, p);
+  for (; t < n; t += 16) {
+    const __mmask16 mask = t < whole ? 0xffff : rest;
+    __m512 p[1] = {_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, scores + t), maxima)};
+    exp2_wide_below_one(p);
+    _mm512_mask_storeu_ps(scores + t, mask, p[0]);
+    lanes = _mm512_mask_add_ps(lanes, mask, lanes, p[0]);
   }
   return {maximum, sum_lanes(lanes)};
 }

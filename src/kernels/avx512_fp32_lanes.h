@@ -38,14 +38,23 @@ static inline __m512 exp2_wide(__m512 x) {
   UNROLL for (int i = 1; i < 7; ++i) p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(kExp2Coefficients[i]));
   return _mm512_scalef_ps(p, whole);
 }
-// The same for x <= 0.
-static inline __m512 exp2_wide_below_one(__m512 x) {
-  x = _mm512_max_ps(x, _mm512_set1_ps(-kExp2Limit));
-  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 rest = _mm512_sub_ps(x, whole);
-  __m512 p = _mm512_set1_ps(kExp2Coefficients[0]);
-  UNROLL for (int i = 1; i < 7; ++i) p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(kExp2Coefficients[i]));
-  return _mm512_scalef_ps(p, whole);
+// The same for kCount vectors of numbers <= 0, step by step side by side: one after the other they would fill the
+// processor's queue with steps that wait.
+template <int kCount>
+static inline __attribute__((always_inline)) void exp2_wide_below_one(__m512 (&x)[kCount]) {
+  __m512 whole[kCount], p[kCount];
+  UNROLL for (int j = 0; j < kCount; ++j) x[j] = _mm512_max_ps(x[j], _mm512_set1_ps(-kExp2Limit));
+  UNROLL for (int j = 0; j < kCount; ++j) {
+    whole[j] = _mm512_roundscale_ps(x[j], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  UNROLL for (int j = 0; j < kCount; ++j) {
+    x[j] = _mm512_sub_ps(x[j], whole[j]);
+    p[j] = _mm512_set1_ps(kExp2Coefficients[0]);
+  }
+  UNROLL for (int i = 1; i < 7; ++i) {
+    UNROLL for (int j = 0; j < kCount; ++j) p[j] = _mm512_fmadd_ps(p[j], x[j], _mm512_set1_ps(kExp2Coefficients[i]));
+  }
+  UNROLL for (int j = 0; j < kCount; ++j) x[j] = _mm512_scalef_ps(p[j], whole[j]);
 }
 
 static inline float largest_lane(__m512 value) {
