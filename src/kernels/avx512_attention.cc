@@ -68,6 +68,33 @@ void avx512_merge_segment(AttentionSum& sum, float* out, const AttentionSum& nex
   }
 }
 
+uint32_t avx512_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position,
+                         const float* k, const float* v) {
+  if (kv.fp32 || kv.head_dim % 16 != 0) return avx2_store_kv(kv, slice, kv_head, position, k, v);
+  const KvPages pages = kv_pages(kv, slice, kv_head);
+  auto* page = const_cast<std::byte*>(pages.page(position));
+  const uint32_t slot = position % pages.page_tokens;
+  auto* keys = reinterpret_cast<uint16_t*>(page) + slot;
+  auto* values = reinterpret_cast<uint16_t*>(page + pages.value_offset) + size_t{slot} * kv.head_dim;
+  const __m512 limit = _mm512_set1_ps(kFp16Max), sign = _mm512_set1_ps(-0.0f);
+  uint32_t clamped = 0;
+  const auto narrow = [&](const float* from) __attribute__((always_inline)) {
+    const __m512 x = _mm512_loadu_ps(from);
+    clamped += static_cast<uint32_t>(
+        __builtin_popcount(_mm512_cmp_ps_mask(_mm512_andnot_ps(sign, x), limit, _CMP_GT_OQ)));
+    // The second operand is the result where one is NaN: a NaN stays one, and its row is found out later.
+    const __m512 inside = _mm512_min_ps(limit, _mm512_max_ps(_mm512_xor_ps(limit, sign), x));
+    return _mm512_cvtps_ph(inside, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  };
+  for (uint32_t d = 0; d < kv.head_dim; d += 16) {
+    alignas(32) uint16_t key[16];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(key), narrow(k + d));
+    for (uint32_t i = 0; i < 16; ++i) keys[size_t{d + i} * pages.page_tokens] = key[i];
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(values + d), narrow(v + d));
+  }
+  return clamped;
+}
+
 void avx512_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group, Range which,
                       Matrix<const float> q, Matrix<float> out, std::byte* scratch) {
   if (!has_own_path(kv)) return avx2_attention(kv, slice, kv_head, group, which, q, out, scratch);

@@ -7,6 +7,8 @@
 
 namespace slipstream {
 
+uint32_t avx512_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t position,
+                         const float* k, const float* v);
 void avx512_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group, Range which,
                       Matrix<const float> q, Matrix<float> out, std::byte* scratch);
 

@@ -1,8 +1,7 @@
 // What AVX-512 does better has functions of its own; the rest is AVX2's.
-#include "kernels/avx2_attention.h"
-#include "kernels/avx2_rowwise.h"
 #include "kernels/avx512_attention.h"
 #include "kernels/avx512_matmul.h"
+#include "kernels/avx512_rowwise.h"
 #include "kernels/isa_kernels.h"
 
 namespace slipstream {
@@ -13,12 +12,12 @@ const Kernels& avx512_kernels() {
       .quantised_bytes = avx512_quantised_bytes,
       .quantise = avx512_quantise,
       .matmul = avx512_matmul,
-      .rms_norm = avx2_rms_norm,
-      .rope = avx2_rope,
-      .swiglu = avx2_swiglu,
-      .add = avx2_add,
-      .add_scaled = avx2_add_scaled,
-      .store_kv = avx2_store_kv,
+      .rms_norm = avx512_rms_norm,
+      .rope = avx512_rope,
+      .swiglu = avx512_swiglu,
+      .add = avx512_add,
+      .add_scaled = avx512_add_scaled,
+      .store_kv = avx512_store_kv,
       .attention = avx512_attention,
   };
   return kKernels;
