@@ -10,6 +10,7 @@ they take turns, and a figure is the median of all rounds. README.md says what t
 
 import argparse
 import collections
+import itertools
 import json
 import pathlib
 import shlex
@@ -98,7 +99,7 @@ DEFAULT_PROGRAMS = ["slipstream", "llama.cpp", "ik_llama.cpp", "openvino"]
 
 
 def measure(given, program, shape, cell):
-    """Tokens a second; None where it failed, which is told."""
+    """Tokens a second; None: it failed, and why is told."""
     command, values, _ = PROGRAMS[program]
     words = given.prefix + command(given, given.folder / "models" / f"{shape}.gguf", CELLS[cell])
     begin = time.monotonic()
@@ -118,17 +119,18 @@ def measure(given, program, shape, cell):
 
 
 def measure_all(given):
-    rows = []
-    for shape in given.shape:
-        for cell in given.cell:
-            for turn in range(given.rounds):
-                first = turn % len(given.only)  # nobody is always the first
-                for program in given.only[first:] + given.only[:first]:
-                    value = measure(given, program, shape, cell)
-                    if value is not None:
-                        rows.append({"shape": shape, "cell": cell, "program": program, "value": value})
-                        keep(given.record, rows[-1])
-    return rows
+    """The rows of a record, and how many measurements failed."""
+    rows, failed = [], 0
+    for shape, cell, turn in itertools.product(given.shape, given.cell, range(given.rounds)):
+        first = turn % len(given.only)  # nobody is always the first
+        for program in given.only[first:] + given.only[:first]:
+            value = measure(given, program, shape, cell)
+            if value is None:
+                failed += 1
+                continue
+            rows.append({"shape": shape, "cell": cell, "program": program, "value": value})
+            keep(given.record, rows[-1])
+    return rows, failed
 
 
 def keep(path, row):
@@ -247,15 +249,16 @@ def check_installed(given):
 
 
 def main():
-    given = read_command_line()
+    given, failed = read_command_line(), 0
     if given.table:
         rows = [json.loads(line) for line in given.record.read_text().splitlines()]
     else:
         check_installed(given)
         write_missing_models(given)
-        rows = measure_all(given)
+        rows, failed = measure_all(given)
     table = medians(rows)
     print_json(table) if given.json else print_table(table)
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

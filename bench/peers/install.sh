@@ -27,13 +27,11 @@ environment() { # NAME PACKAGE...
   fi
 }
 
-source_of() { # PACKAGE: fetches and unpacks its source distribution
-  local name=${1/==/-}
-  name=${name//-python-/_python-}
-  name=${name//llama-cpp/llama_cpp}
-  name=${name//ik-/ik_}
+source_of() { # PACKAGE==VERSION: fetches and unpacks its source distribution
+  local package=${1%%==*}
+  local name=${package//-/_}-${1##*==}
   if [ ! -d "$folder/sources/$name" ]; then
-    python3 -m pip download --quiet --no-deps --no-binary :all: --dest "$folder/sources" "$1" >&2
+    python3 -m pip download --quiet --no-deps --no-binary "$package" --dest "$folder/sources" "$1" >&2
     tar -xzf "$folder/sources/$name.tar.gz" -C "$folder/sources"
   fi
   echo "$folder/sources/$name"
