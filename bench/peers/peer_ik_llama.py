@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """One cell of ik_llama.cpp, in process: run by compare.py with the Python of its environment.
 
-Prints {"values": [tokens a second, ...]}, one for each repetition. Weights are repacked while loading. The prompt is computed
-once and its K and V are copied for the other sequences, so each has its own. Nothing is sampled: the next tokens are made
-up, as llama.cpp's own llama-batched-bench does.
+Prints {"values": [tokens a second, ...]}, one for each repetition. Weights are repacked while loading. The prompt is
+computed once and its K and V are copied for the other sequences, so each has its own. Nothing is sampled: the next
+tokens are made up, as llama.cpp's own llama-batched-bench does.
 """
 
 import argparse
@@ -56,9 +56,10 @@ class Batch:
 def copy_sequence(context, streams):
     """Gives sequences 1 .. streams - 1 cells of their own with what sequence 0 has in its."""
     handle, flags = ctypes.c_void_p(context), ctypes.c_uint32(0)
-    get_size, get_data, set_data = (getattr(api._lib, f"llama_state_seq_{name}") for name in ("get_size", "get_data", "set_data"))
-    for function in (get_size, get_data, set_data):
+    functions = [getattr(api._lib, f"llama_state_seq_{name}") for name in ("get_size", "get_data", "set_data")]
+    for function in functions:
         function.restype = ctypes.c_size_t
+    get_size, get_data, set_data = functions
     size = get_size(handle, 0, flags)
     state = ctypes.create_string_buffer(size)
     assert get_data(handle, state, ctypes.c_size_t(size), 0, flags) == size

@@ -3,9 +3,9 @@
 
     FOLDER/writer/bin/python bench/peers/write_models.py OUT SHAPE...      (FOLDER: of install.sh)
 
-A file is as large and as slow as the real one: every quant is drawn evenly, so nothing is zero or repeats, and scales keep
-what goes through the layers of the order of one. The tokenizer is a byte-level BPE of 256 bytes and a few merges, padded
-with unused tokens to the real size.
+A file is as large and as slow as the real one: every quant is drawn evenly, so nothing is zero or repeats, and scales
+keep what goes through the layers of the order of one. The tokenizer is a byte-level BPE of 256 bytes and a few merges,
+padded with unused tokens to the real size.
 """
 
 import argparse
@@ -84,8 +84,8 @@ def add_vocabulary(writer, shape):
         add(end)
     writer.add_add_bos_token(False)
     writer.add_chat_template(
-        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n'}}"
-        "{% endfor %}{% if add_generation_prompt %}{{'<|im_start|>assistant\\n'}}{% endif %}"
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>'}}"
+        "{{'\\n'}}{% endfor %}{% if add_generation_prompt %}{{'<|im_start|>assistant\\n'}}{% endif %}"
     )
 
 
