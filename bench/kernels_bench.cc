@@ -72,7 +72,7 @@ double time_matmul(const KernelsBench& bench, const MatrixFormat& format, uint32
   std::vector<uint8_t> finite(rows, 1);
   {
     FloatModeScope mode;
-    bench.kernels.quantise(input, {0, rows}, quantised.data(), finite.data());
+    bench.kernels.quantise(input, {0, rows}, all_chunks(input.cols), quantised.data(), finite.data());
   }
   const size_t scratch_bytes = round_up(matmul_scratch_bytes(rows, inputs), 4096);
   AlignedBytes scratch(scratch_bytes * bench.options.threads);
@@ -148,7 +148,8 @@ void run_rowwise(const KernelsBench& bench) {
       fmt::print("{:10} {:5}: {:.2f} us\n", name, n, seconds / kTimes * 1e6);
     };
     time("rms_norm", [&] { bench.kernels.rms_norm(x.data(), y.data(), 1e-5f, n, out.data()); });
-    time("quantise", [&] { bench.kernels.quantise({x.data(), 1, n, n}, {0, 1}, quantised.data(), &finite); });
+    time("quantise",
+         [&] { bench.kernels.quantise({x.data(), 1, n, n}, {0, 1}, all_chunks(n), quantised.data(), &finite); });
     time("swiglu", [&] { bench.kernels.swiglu(x.data(), y.data(), n, out.data()); });
     time("add", [&] { bench.kernels.add(out.data(), y.data(), n); });
     time("rope", [&] { bench.kernels.rope(out.data(), x.data(), y.data(), n); });

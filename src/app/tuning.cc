@@ -38,7 +38,7 @@ class StreamBench {
     for (uint32_t i = 0; i < kInputs; ++i) x_[i] = static_cast<float>(i % 17) - 8.5f;
     const FloatModeScope float_mode;
     uint8_t finite = 1;
-    kernels_.quantise(x(), {0, 1}, line(quantised_), &finite);
+    kernels_.quantise(x(), {0, 1}, all_chunks(kInputs), line(quantised_), &finite);
   }
 
   double gb_s(uint8_t bits) {

@@ -87,6 +87,14 @@ void ThreadPool::run_erased(Function function, void* context) {
   }
 }
 
+void ThreadPool::wait_for_tasks(const std::atomic<uint32_t>& num_done, uint32_t count) {
+  uint32_t spins = 0;
+  while (num_done.load(std::memory_order_acquire) != count) {
+    if (++spins % kOwnerSpins == 0) std::this_thread::yield();
+    _mm_pause();
+  }
+}
+
 void ThreadPool::work_loop(uint32_t thread) {
   name_this_thread("compute");
   set_float_mode();

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 
 namespace slipstream {
 
@@ -54,10 +55,29 @@ class ThreadPool {
     });
   }
 
+  // Two stages in one fork-join: first(task, thread) as run_tasks() does it; when all tasks are done, then(thread) as
+  // run() does it. Nobody waits for a thread that has not begun a task, so a late worker delays nobody here either.
+  template <class First, class Then>
+  void run_tasks_then(uint32_t count, First&& first, Then&& then) {
+    alignas(64) std::atomic<uint32_t> next{0};  // relaxed: only hands out numbers
+    alignas(64) std::atomic<uint32_t> num_done{0};
+    run([&](uint32_t thread) {
+      if (thread < count) {  // the others would only come too late
+        for (uint32_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+          first(task, thread);
+          num_done.fetch_add(1, std::memory_order_release);
+        }
+      }
+      wait_for_tasks(num_done, count);
+      then(thread);
+    });
+  }
+
  private:
   struct Shared;
   using Function = void (*)(void* context, uint32_t thread);
   void run_erased(Function function, void* context);
+  static void wait_for_tasks(const std::atomic<uint32_t>& num_done, uint32_t count);
   void work_loop(uint32_t thread);
 
   const uint32_t num_threads_;

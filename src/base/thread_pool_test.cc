@@ -77,5 +77,22 @@ TEST(ThreadPool, each_task_is_done_once_whoever_takes_it) {
   }
 }
 
+TEST(ThreadPool, the_second_stage_begins_when_all_tasks_are_done) {
+  ThreadPool pool(3);
+  for (const uint32_t count : {0u, 1u, 2u, 7u, 100u}) {
+    for (uint32_t run = 0; run < 300; ++run) {
+      std::vector<uint32_t> done(count);  // plain numbers: who reads them before all are written is in a race
+      std::vector<uint32_t> seen(3);
+      pool.run_tasks_then(
+          count, [&](uint32_t task, uint32_t) { ++done[task]; },
+          [&](uint32_t thread) {
+            for (const uint32_t times : done) seen[thread] += times;
+          });
+      ASSERT_EQ(done, std::vector<uint32_t>(count, 1));
+      ASSERT_EQ(seen, std::vector<uint32_t>(3, count));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace slipstream

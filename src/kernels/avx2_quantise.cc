@@ -100,7 +100,10 @@ void store_sums(const Chunk& chunk, uint32_t group, uint32_t chunk_index, const 
 void clear_sums(uint32_t group, const ActivationLayout& layout, uint32_t row, std::byte* out) {
   const uint32_t filled = layout.chunks * (kChunkInputs / group);
   if (filled % kBiasGroups == 0) return;
-  memset(out + layout.sums_at(group, filled / kBiasGroups, row), 0, 2 * kBiasGroups * sizeof(float));
+  auto* sums = reinterpret_cast<float*>(out + layout.sums_at(group, filled / kBiasGroups, row));
+  for (uint32_t part = 0; part < 2; ++part, sums += kBiasGroups) {
+    memset(sums + filled % kBiasGroups, 0, (kBiasGroups - filled % kBiasGroups) * sizeof(float));
+  }
 }
 
 }  // namespace
@@ -109,17 +112,20 @@ size_t avx2_quantised_bytes(uint32_t num_rows, uint32_t cols) {
   return avx2_activation_layout(num_rows, cols).bytes;
 }
 
-void avx2_quantise(Matrix<const float> x, Range which, std::byte* out, uint8_t* finite) {
+void avx2_quantise(Matrix<const float> x, Range which, Range chunks, std::byte* out, uint8_t* finite) {
   const ActivationLayout layout = avx2_activation_layout(x.rows, x.cols);
   for (uint32_t row = which.begin; row < which.end; ++row) {
     const uint32_t tile = layout.tile_of(row);
     const uint32_t tile_rows = layout.tile_begin(tile + 1) - layout.tile_begin(tile);
     const uint32_t in_tile = row - layout.tile_begin(tile);
-    for (uint32_t group : kGroupSizes) clear_sums(group, layout, row, out);
-    for (uint32_t c = 0; c < layout.chunks; ++c) {
+    if (chunks.end == layout.chunks) {
+      for (uint32_t group : kGroupSizes) clear_sums(group, layout, row, out);
+    }
+    for (uint32_t c = chunks.begin; c < chunks.end; ++c) {
       Chunk chunk;
       const uint32_t first = c * kChunkInputs;
-      if (!quantise_chunk(x.row(row) + first, smaller(x.cols - first, kChunkInputs), chunk)) finite[row] = 0;
+      const uint32_t n = smaller(x.cols - first, kChunkInputs);
+      if (!quantise_chunk(x.row(row) + first, n, chunk)) mark_not_finite(finite[row]);
       store_pairs(chunk, tile_rows, out + layout.values_at(c, tile) + in_tile * 4);
       memcpy(out + layout.d_at(c, row), &chunk.d, sizeof chunk.d);
       for (uint32_t group : kGroupSizes) store_sums(chunk, group, c, layout, row, out);

@@ -6,7 +6,7 @@
 namespace slipstream {
 
 size_t avx512_quantised_bytes(uint32_t num_rows, uint32_t cols);
-void avx512_quantise(Matrix<const float> x, Range which, std::byte* out, uint8_t* finite);
+void avx512_quantise(Matrix<const float> x, Range which, Range chunks, std::byte* out, uint8_t* finite);
 
 void avx512_matmul(const PackedMatrix& w, const MatmulInput& x, Range panels, Matrix<float> y, std::byte* scratch);
 

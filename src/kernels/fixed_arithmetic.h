@@ -45,6 +45,9 @@ static inline float exp2_polynomial(float x) {
 
 static inline uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
+// Two threads may find the same row not finite in different places: both store 0.
+static inline void mark_not_finite(uint8_t& finite) { __atomic_store_n(&finite, uint8_t{0}, __ATOMIC_RELAXED); }
+
 static inline uint32_t magnitude_bits(float value) { return std::bit_cast<uint32_t>(value) & 0x7fffffff; }
 
 // Scores are q.k * softmax_scale * log2e, so that softmax is 2^(score - max): q is multiplied by this once.

@@ -13,6 +13,7 @@
 
 #include "base/matrix.h"
 #include "base/thread_pool.h"
+#include "kernels/fixed_arithmetic.h"
 #include "kernels/packed_matrix.h"
 
 namespace slipstream {
@@ -30,6 +31,9 @@ struct MatmulInput {
   Matrix<const float> rows;              // fp32 [rows, cols]; read by unquantised weights, and by all in fp32 mode
   const std::byte* quantised = nullptr;  // the same rows by Kernels::quantise; null = fp32 mode (--activations f32)
 };
+
+// A row's chunks of kChunkInputs inputs, the last maybe shorter. Each is quantised by itself.
+constexpr Range all_chunks(uint32_t cols) { return {0, (cols + kChunkInputs - 1) / kChunkInputs}; }
 
 // KV of one layer as attention sees it (KvStorage in model/ owns the bytes).
 // A block holds `block_tokens` tokens in pages of page_tokens = min(32, block_tokens); for one KV head the pages of a
@@ -58,9 +62,9 @@ struct Kernels {
   // Bytes of `num_rows` quantised rows. The layout inside is this instruction set's own; 64-byte aligned buffer. A
   // multiple of 64, and at most num_rows * quantised_bytes(1, cols).
   size_t (*quantised_bytes)(uint32_t num_rows, uint32_t cols);
-  // Quantises rows [which) of x into `out` (laid out for all x.rows rows). finite[r] = 0 is stored where row r is not
-  // finite; finite rows leave their flag alone.
-  void (*quantise)(Matrix<const float> x, Range which, std::byte* out, uint8_t* finite);
+  // Quantises some chunks (of all_chunks(x.cols)) of rows [which) of x into `out`, laid out for all of x. Parts may be
+  // made at once by several threads. finite[r] = 0 is stored where row r is not finite; else its flag is left alone.
+  void (*quantise)(Matrix<const float> x, Range which, Range chunks, std::byte* out, uint8_t* finite);
   // y[:, 16 * p ...] = x W^T for panels p in `panels`, all rows of x. y is fp32 [x.rows, >= w.rows]; only columns <
   // w.rows are written. `scratch`: matmul_scratch_bytes() of this thread's own, 64-byte aligned.
   void (*matmul)(const PackedMatrix& w, const MatmulInput& x, Range panels, Matrix<float> y, std::byte* scratch);

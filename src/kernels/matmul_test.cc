@@ -17,7 +17,8 @@ std::vector<Isa> supported_isas() {
   return isas;
 }
 
-// y of all rows, panels in `splits` parts, beyond which nothing may be written.
+// y of all rows; rows and chunks are quantised, and panels multiplied, in `splits` parts, beyond which nothing may be
+// written.
 std::vector<float> multiply(Isa isa, const PackedMatrix& w, std::span<const float> x, bool integers,
                             uint32_t splits = 1) {
   FloatModeScope mode;
@@ -28,7 +29,10 @@ std::vector<float> multiply(Isa isa, const PackedMatrix& w, std::span<const floa
   AlignedBytes scratch(matmul_scratch_bytes(rows, w.cols));
   std::vector<uint8_t> finite(rows, 1);
   for (uint32_t i = 0; i < splits; ++i) {
-    kernels.quantise(input, split(rows, i, splits), quantised.data(), finite.data());
+    for (uint32_t j = 0; j < splits; ++j) {  // the last chunks first, or last
+      const Range chunks = split(all_chunks(w.cols).end, i % 2 == 0 ? splits - 1 - j : j, splits);
+      kernels.quantise(input, split(rows, i, splits), chunks, quantised.data(), finite.data());
+    }
   }
   EXPECT_EQ(std::count(finite.begin(), finite.end(), 1), rows);
 
@@ -152,7 +156,7 @@ TEST(Matmul, a_row_that_is_not_finite_is_reported_and_leaves_its_neighbours_as_t
         const Matrix<const float> rows{x.data(), 8, cols, cols};
         AlignedBytes quantised(kernels.quantised_bytes(8, cols)), scratch(matmul_scratch_bytes(8, cols));
         std::vector<uint8_t> finite(8, 1);
-        kernels.quantise(rows, {0, 8}, quantised.data(), finite.data());
+        kernels.quantise(rows, {0, 8}, all_chunks(cols), quantised.data(), finite.data());
         EXPECT_EQ(finite, (std::vector<uint8_t>{1, 1, 1, 1, 1, 0, 1, 1}));
         std::vector<float> y(8 * 48);
         kernels.matmul(w.packed(), {rows, quantised.data()}, {0, 3}, {y.data(), 8, 48, 48}, scratch.data());

@@ -55,18 +55,18 @@ bool quantise_chunk(const float* x, uint32_t n, int16_t* out, float* d, int32_t*
   return true;
 }
 
-void quantise(Matrix<const float> x, Range which, std::byte* out, uint8_t* finite) {
+void quantise(Matrix<const float> x, Range which, Range chunks, std::byte* out, uint8_t* finite) {
   const RowLayout layout = row_layout(x.cols);
   for (uint32_t r = which.begin; r < which.end; ++r) {
     std::byte* row = out + r * layout.bytes;
     auto* values = reinterpret_cast<int16_t*>(row);
     auto* d = reinterpret_cast<float*>(row + layout.d_offset);
     auto* sums = reinterpret_cast<int32_t*>(row + layout.sums_offset);
-    for (uint32_t c = 0; c < layout.chunks; ++c) {
+    for (uint32_t c = chunks.begin; c < chunks.end; ++c) {
       const uint32_t first = c * kChunkInputs;
       const uint32_t n = x.cols - first < kChunkInputs ? x.cols - first : kChunkInputs;
       if (!quantise_chunk(x.row(r) + first, n, values + first, d + c, sums + c * (kChunkInputs / 32))) {
-        finite[r] = 0;
+        mark_not_finite(finite[r]);
       }
     }
   }

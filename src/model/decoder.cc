@@ -18,12 +18,10 @@ constexpr uint32_t kAttentionRows = 64;
 // Panels of gate and up multiplied before their SiLU: 64 columns of 512 rows are 256 KB, still in L2.
 constexpr uint32_t kGatePanels = 4;
 
+
 Matrix<float> columns(Matrix<float> whole, uint32_t first, uint32_t count) {
   return {whole.data + first, whole.rows, count, whole.stride};
 }
-
-// Two threads may find the same row broken in different heads: both store 0.
-void mark_broken(uint8_t& finite) { std::atomic_ref<uint8_t>(finite).store(0, std::memory_order_relaxed); }
 
 }  // namespace
 
@@ -38,7 +36,8 @@ Decoder::Decoder(const ModelConfig& config, const Weights& weights, const Kernel
       quantise_(quantise),
       group_(config.num_heads / config.num_kv_heads),
       rope_(config),
-      experts_(config, kernels, work, pool, quantise) {
+      experts_(config, kernels, work, pool, quantise),
+      gate_chunks_(config.has_dense_layer() ? config.intermediate_size : 0, kChunkInputs) {
   const uint32_t max_rows = work.residual.rows;
   places_.resize(max_rows);
   // A slice has at least one row, and one item per KV head and kAttentionRows rows begun.
@@ -51,18 +50,15 @@ void Decoder::forward(const Pass& pass) {
   for (uint32_t index = 0; index < config_.num_layers; ++index) {
     const LayerWeights& layer = weights_.layers[index];
     const KvView kv = kv_.layer(index);
-    norm(layer.attention_norm, reads_quantised(layer.q) || reads_quantised(layer.k) || reads_quantised(layer.v));
     multiply_qkv(layer);
-    rotate_and_store(layer, kv, pass);
-    attend(kv, pass);
-    add_product(layer.o, rows(work_.attended));
+    attend(layer, kv, pass);
+    add_attended(layer.o);
     if (layer.sparse()) {
       norm(layer.mlp_norm, reads_quantised(layer.router));
       experts_.forward(layer, num_rows_);
     } else {
-      norm(layer.mlp_norm, reads_quantised(layer.mlp.gate) || reads_quantised(layer.mlp.up));
-      multiply_gate_up(layer.mlp);
-      add_product(layer.mlp.down, rows(work_.gate));
+      multiply_gate_up(layer);
+      add_down(layer.mlp.down);
     }
   }
 }
@@ -107,134 +103,165 @@ void Decoder::norm_row(const float* x, const float* weight, float* out, uint8_t&
   std::fill_n(out, config_.hidden_size, 0.0f);
 }
 
-// hidden = RMSNorm(residual); also as int16 if a product is to read it so.
+// Rows are prepared for a product in as many tasks as there are threads, each of neighbours: quantised rows share cache
+// lines with the next ones.
+uint32_t Decoder::num_row_tasks() const { return std::min(num_rows_, pool_.num_threads()); }
+Range Decoder::rows_of_task(uint32_t task) const { return split(num_rows_, task, num_row_tasks()); }
+
+// hidden = RMSNorm(residual) in a task's rows; also as int16 if a product is to read it so.
+void Decoder::norm_rows(uint32_t task, const float* weight, bool quantise) {
+  const Range mine = rows_of_task(task);
+  for (uint32_t row = mine.begin; row < mine.end; ++row) {
+    norm_row(work_.residual.row(row), weight, work_.hidden.row(row), work_.finite[row]);
+  }
+  if (!quantise) return;
+  kernels_.quantise(rows(work_.hidden), mine, all_chunks(config_.hidden_size), work_.quantised, work_.finite.data());
+}
+
 void Decoder::norm(const float* weight, bool quantise) {
-  pool_.run([&](uint32_t thread) {
-    const Range mine = split(num_rows_, thread, pool_.num_threads());
-    for (uint32_t row = mine.begin; row < mine.end; ++row) {
-      norm_row(work_.residual.row(row), weight, work_.hidden.row(row), work_.finite[row]);
-    }
-    if (quantise) kernels_.quantise(rows(work_.hidden), mine, work_.quantised, work_.finite.data());
-  });
+  pool_.run_tasks(num_row_tasks(), [&](uint32_t task, uint32_t) { norm_rows(task, weight, quantise); });
 }
 
 MatmulInput Decoder::input(Matrix<float> x) const { return {x, quantise_ ? work_.quantised : nullptr}; }
 
-// One thread's part of several products with the same x: their panels, laid end to end, are cut evenly.
-void Decoder::multiply(std::span<const Product> products, const MatmulInput& x, uint32_t thread) const {
-  uint32_t num_panels = 0;
-  for (const Product& product : products) num_panels += product.weights.num_panels();
-  const Range mine = split(num_panels, thread, pool_.num_threads());
-  uint32_t first = 0;  // the product's first panel among all
-  for (const Product& product : products) {
-    const uint32_t end = first + product.weights.num_panels();
-    if (mine.begin < end && mine.end > first) {
-      const Range part{std::max(mine.begin, first) - first, std::min(mine.end, end) - first};
-      kernels_.matmul(product.weights, x, part, product.y, work_.thread_scratch(thread));
-    }
-    first = end;
-  }
-}
-
-// q, k, v = W_q hidden, W_k hidden, W_v hidden.
+// q, k, v = W_q hidden, W_k hidden, W_v hidden, of the normed residual. Their panels, laid end to end, are cut evenly.
 void Decoder::multiply_qkv(const LayerWeights& layer) {
-  const Matrix<float> qkv = rows(work_.qkv);
-  const uint32_t q_cols = config_.num_heads * config_.head_dim;
-  const uint32_t kv_cols = config_.num_kv_heads * config_.head_dim;
-  const std::array<Product, 3> products{Product{layer.q, columns(qkv, 0, q_cols)},
-                                        Product{layer.k, columns(qkv, q_cols, kv_cols)},
-                                        Product{layer.v, columns(qkv, q_cols + kv_cols, kv_cols)}};
-  pool_.run([&](uint32_t thread) { multiply(products, input(rows(work_.hidden)), thread); });
+  const std::array<const PackedMatrix*, 3> products{&layer.q, &layer.k, &layer.v};
+  const bool quantise = std::ranges::any_of(products, [&](auto* weights) { return reads_quantised(*weights); });
+  const uint32_t num_panels = layer.q.num_panels() + layer.k.num_panels() + layer.v.num_panels();
+  const auto multiply = [&](uint32_t thread) {
+    const Range mine = split(num_panels, thread, pool_.num_threads());
+    uint32_t first_panel = 0;  // the product's, among all
+    uint32_t first_col = 0;    // in qkv
+    for (const PackedMatrix* weights : products) {
+      const Range panels{std::max(mine.begin, first_panel) - first_panel,
+                         std::min(mine.end, first_panel + weights->num_panels()) - first_panel};
+      if (mine.begin < first_panel + weights->num_panels() && mine.end > first_panel) {
+        kernels_.matmul(*weights, input(rows(work_.hidden)), panels,
+                        columns(rows(work_.qkv), first_col, weights->rows), work_.thread_scratch(thread));
+      }
+      first_panel += weights->num_panels();
+      first_col += weights->rows;
+    }
+  };
+  pool_.run_tasks_then(
+      num_row_tasks(), [&](uint32_t task, uint32_t) { norm_rows(task, layer.attention_norm, quantise); }, multiply);
 }
 
-// q, k and v of each head: bias and norm (where the family has them), rotation; then K and V into the row's slot.
-// Divided by rows and KV heads: a KV head's query heads go with it.
-void Decoder::rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass) {
+// One KV head's q, k and v in some rows: bias and norm (where the family has them), rotation; then K and V into the
+// row's slot.
+void Decoder::rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass, uint32_t kv_head,
+                               Range which) {
   const uint32_t head_dim = config_.head_dim;
-  const uint32_t num_kv_heads = config_.num_kv_heads;
-  pool_.run([&](uint32_t thread) {
-    const Range mine = split(num_rows_ * num_kv_heads, thread, pool_.num_threads());
-    uint64_t num_clamped = 0;
-    for (uint32_t item = mine.begin; item < mine.end; ++item) {
-      const uint32_t row = item / num_kv_heads;
-      const uint32_t kv_head = item % num_kv_heads;
-      const auto add_bias = [&](float* head, const float* bias, uint32_t index) {
-        if (bias != nullptr) kernels_.add(head, bias + size_t{index} * head_dim, head_dim);
-      };
-      const auto prepare = [&](float* head, const float* weight) {
-        if (config_.qk_norm && !kernels_.rms_norm(head, weight, config_.rms_norm_eps, head_dim, head)) {
-          mark_broken(work_.finite[row]);
-          std::fill_n(head, head_dim, 0.0f);
-        }
-        kernels_.rope(head, work_.cos.row(row), work_.sin.row(row), head_dim);
-      };
-      float* const qkv = work_.qkv.row(row);
-      for (uint32_t head = kv_head * group_; head < (kv_head + 1) * group_; ++head) {
-        add_bias(qkv + size_t{head} * head_dim, layer.q_bias, head);
-        prepare(qkv + size_t{head} * head_dim, layer.q_norm);
+  uint64_t num_clamped = 0;
+  for (uint32_t row = which.begin; row < which.end; ++row) {
+    const auto add_bias = [&](float* head, const float* bias, uint32_t index) {
+      if (bias != nullptr) kernels_.add(head, bias + size_t{index} * head_dim, head_dim);
+    };
+    const auto prepare = [&](float* head, const float* weight) {
+      if (config_.qk_norm && !kernels_.rms_norm(head, weight, config_.rms_norm_eps, head_dim, head)) {
+        mark_not_finite(work_.finite[row]);
+        std::fill_n(head, head_dim, 0.0f);
       }
-      float* const k = qkv + size_t{config_.num_heads + kv_head} * head_dim;
-      float* const v = k + size_t{num_kv_heads} * head_dim;
-      add_bias(k, layer.k_bias, kv_head);
-      add_bias(v, layer.v_bias, kv_head);
-      prepare(k, layer.k_norm);
-      const RowPlace& place = places_[row];
-      num_clamped += kernels_.store_kv(kv, pass.slices[place.slice].attention, kv_head, place.position, k, v);
+      kernels_.rope(head, work_.cos.row(row), work_.sin.row(row), head_dim);
+    };
+    float* const qkv = work_.qkv.row(row);
+    for (uint32_t head = kv_head * group_; head < (kv_head + 1) * group_; ++head) {
+      add_bias(qkv + size_t{head} * head_dim, layer.q_bias, head);
+      prepare(qkv + size_t{head} * head_dim, layer.q_norm);
     }
-    if (num_clamped != 0) num_clamped_kv_.fetch_add(num_clamped, std::memory_order_relaxed);
-  });
+    float* const k = qkv + size_t{config_.num_heads + kv_head} * head_dim;
+    float* const v = k + size_t{config_.num_kv_heads} * head_dim;
+    add_bias(k, layer.k_bias, kv_head);
+    add_bias(v, layer.v_bias, kv_head);
+    prepare(k, layer.k_norm);
+    const RowPlace& place = places_[row];
+    num_clamped += kernels_.store_kv(kv, pass.slices[place.slice].attention, kv_head, place.position, k, v);
+  }
+  if (num_clamped != 0) num_clamped_kv_.fetch_add(num_clamped, std::memory_order_relaxed);
 }
 
 // attended = softmax(q K / sqrt(head_dim)) V for each slice, KV head and range of rows: items that threads take as they
 // are free, since their costs differ by the length of their contexts.
-void Decoder::attend(const KvView& kv, const Pass& pass) {
-  pool_.run_tasks(static_cast<uint32_t>(items_.size()), [&](uint32_t task, uint32_t thread) {
-    const AttentionItem& item = items_[task];
-    const PassSlice& slice = pass.slices[item.slice];
-    const size_t first_col = size_t{item.kv_head} * group_ * config_.head_dim;
-    const uint32_t cols = group_ * config_.head_dim;
-    const Matrix<const float> q{work_.qkv.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
-                                work_.qkv.stride};
-    const Matrix<float> out{work_.attended.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
-                            work_.attended.stride};
-    kernels_.attention(kv, slice.attention, item.kv_head, group_, item.rows, q, out, work_.thread_scratch(thread));
-  });
-}
-
-// residual += W x.
-void Decoder::add_product(const PackedMatrix& weights, Matrix<float> x) {
-  const uint32_t num_threads = pool_.num_threads();
-  if (reads_quantised(weights)) {
-    pool_.run([&](uint32_t thread) {
-      kernels_.quantise(x, split(num_rows_, thread, num_threads), work_.quantised, work_.finite.data());
-    });
-  }
-  pool_.run([&](uint32_t thread) {
-    const Range panels = split(weights.num_panels(), thread, num_threads);
-    if (panels.empty()) return;
-    const Matrix<float> y = rows(work_.hidden);
-    kernels_.matmul(weights, input(x), panels, y, work_.thread_scratch(thread));
-    const uint32_t begin = panels.begin * kPanelRows;
-    const uint32_t end = std::min(panels.end * kPanelRows, weights.rows);
-    for (uint32_t row = 0; row < num_rows_; ++row) {
-      kernels_.add(work_.residual.row(row) + begin, y.row(row) + begin, end - begin);
+void Decoder::attend(const LayerWeights& layer, const KvView& kv, const Pass& pass) {
+  const auto rotate = [&](uint32_t task, uint32_t) {
+    rotate_and_store(layer, kv, pass, task % config_.num_kv_heads, rows_of_task(task / config_.num_kv_heads));
+  };
+  const auto attend_items = [&](uint32_t thread) {
+    for (uint32_t item; (item = next_item_.fetch_add(1, std::memory_order_relaxed)) < items_.size();) {
+      attend_item(kv, pass, items_[item], thread);
     }
+  };
+  next_item_.store(0, std::memory_order_relaxed);
+  pool_.run_tasks_then(num_row_tasks() * config_.num_kv_heads, rotate, attend_items);
+}
+
+void Decoder::attend_item(const KvView& kv, const Pass& pass, const AttentionItem& item, uint32_t thread) {
+  const PassSlice& slice = pass.slices[item.slice];
+  const size_t first_col = size_t{item.kv_head} * group_ * config_.head_dim;
+  const uint32_t cols = group_ * config_.head_dim;
+  const Matrix<const float> q{work_.qkv.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
+                              work_.qkv.stride};
+  const Matrix<float> out{work_.attended.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
+                          work_.attended.stride};
+  kernels_.attention(kv, slice.attention, item.kv_head, group_, item.rows, q, out, work_.thread_scratch(thread));
+}
+
+// residual += W_o attended.
+void Decoder::add_attended(const PackedMatrix& o) {
+  // A row's chunks are shared out too where there are fewer rows than threads.
+  const uint32_t num_parts = num_rows_ < pool_.num_threads() ? pool_.num_threads() : 1;
+  const Range chunks = all_chunks(o.cols);
+  const auto quantise = [&](uint32_t task, uint32_t) {
+    kernels_.quantise(rows(work_.attended), rows_of_task(task / num_parts),
+                      split(chunks.end, task % num_parts, num_parts), work_.quantised, work_.finite.data());
+  };
+  pool_.run_tasks_then(reads_quantised(o) ? num_row_tasks() * num_parts : 0, quantise, [&](uint32_t thread) {
+    add_product(o, input(rows(work_.attended)), thread);
   });
 }
 
-// gate = silu(W_gate hidden) * (W_up hidden). A thread has the same columns of both, a few at a time while they are
-// near.
-void Decoder::multiply_gate_up(const MlpWeights& mlp) {
-  pool_.run([&](uint32_t thread) {
+// One thread's part of residual += W x.
+void Decoder::add_product(const PackedMatrix& weights, const MatmulInput& x, uint32_t thread) {
+  const Range panels = split(weights.num_panels(), thread, pool_.num_threads());
+  if (panels.empty()) return;
+  const Matrix<float> y = rows(work_.hidden);
+  kernels_.matmul(weights, x, panels, y, work_.thread_scratch(thread));
+  const uint32_t begin = panels.begin * kPanelRows;
+  const uint32_t end = std::min(panels.end * kPanelRows, weights.rows);
+  for (uint32_t row = 0; row < num_rows_; ++row) {
+    kernels_.add(work_.residual.row(row) + begin, y.row(row) + begin, end - begin);
+  }
+}
+
+// gate = silu(W_gate hidden) * (W_up hidden), of the normed residual. A thread has the same columns of both, a few at a
+// time while they are near; whoever makes the last columns of a chunk quantises it.
+void Decoder::multiply_gate_up(const LayerWeights& layer) {
+  const MlpWeights& mlp = layer.mlp;
+  const bool quantise = reads_quantised(mlp.gate) || reads_quantised(mlp.up);
+  const bool quantise_gate = reads_quantised(mlp.down);
+  const auto multiply = [&](uint32_t thread) {
     const Range mine = split(mlp.gate.num_panels(), thread, pool_.num_threads());
     const Matrix<float> gate = rows(work_.gate);
-    const Matrix<float> up = rows(work_.up);
-    const MatmulInput x = input(rows(work_.hidden));
     for (uint32_t first = mine.begin; first < mine.end; first += kGatePanels) {
       const Range panels{first, std::min(first + kGatePanels, mine.end)};
-      slipstream::multiply_gate_up(kernels_, mlp, x, panels, gate, up, work_.thread_scratch(thread));
+      slipstream::multiply_gate_up(kernels_, mlp, input(rows(work_.hidden)), panels, gate, rows(work_.up),
+                                   work_.thread_scratch(thread));
+      if (!quantise_gate) continue;
+      const Range made{panels.begin * kPanelRows, std::min(panels.end * kPanelRows, mlp.gate.rows)};
+      gate_chunks_.add(made, [&](uint32_t chunk) {
+        kernels_.quantise(gate, {0, num_rows_}, {chunk, chunk + 1}, work_.gate_quantised, work_.finite.data());
+      });
     }
-  });
+  };
+  pool_.run_tasks_then(
+      num_row_tasks(), [&](uint32_t task, uint32_t) { norm_rows(task, layer.mlp_norm, quantise); }, multiply);
+}
+
+// residual += W_down gate.
+void Decoder::add_down(const PackedMatrix& down) {
+  const MatmulInput x{rows(work_.gate), quantise_ ? work_.gate_quantised : nullptr};
+  pool_.run([&](uint32_t thread) { add_product(down, x, thread); });
 }
 
 void Decoder::keep(std::span<const uint32_t> pass_rows, uint32_t first) {
@@ -260,12 +287,10 @@ void Decoder::project_logits(uint32_t count, uint8_t* finite) {
     const Matrix<float> y{work_.logits.row(first), block, config_.vocab_size, work_.logits.stride};
     uint8_t* const block_finite = finite + first;
     std::fill_n(work_.logits_finite.begin(), size_t{num_threads} * block, uint8_t{1});
-    if (reads_quantised(weights_.lm_head)) {
-      pool_.run([&](uint32_t thread) {
-        kernels_.quantise(x, split(block, thread, num_threads), work_.quantised, block_finite);
-      });
-    }
-    pool_.run([&](uint32_t thread) {
+    const auto quantise = [&](uint32_t task, uint32_t) {
+      kernels_.quantise(x, split(block, task, num_threads), all_chunks(x.cols), work_.quantised, block_finite);
+    };
+    pool_.run_tasks_then(reads_quantised(weights_.lm_head) ? num_threads : 0, quantise, [&](uint32_t thread) {
       const Range panels = split(weights_.lm_head.num_panels(), thread, num_threads);
       if (panels.empty()) return;
       kernels_.matmul(weights_.lm_head, input(x), panels, y, work_.thread_scratch(thread));

@@ -18,6 +18,7 @@
 #include "model/kv_storage.h"
 #include "model/model_config.h"
 #include "model/rope.h"
+#include "model/section_counts.h"
 #include "model/weights.h"
 #include "model/workspace.h"
 
@@ -62,26 +63,28 @@ class Decoder {
     uint32_t slice = 0;
     uint32_t position = 0;
   };
-  // y = W x.
-  struct Product {
-    const PackedMatrix& weights;
-    Matrix<float> y;
-  };
-
   void place_rows(const Pass& pass);
   void embed(const Pass& pass);
-  void norm(const float* weight, bool quantise);
+  // A fork-join each: five in a dense layer.
   void multiply_qkv(const LayerWeights& layer);
-  void rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass);
-  void attend(const KvView& kv, const Pass& pass);
-  void add_product(const PackedMatrix& weights, Matrix<float> x);
-  void multiply_gate_up(const MlpWeights& mlp);
+  void attend(const LayerWeights& layer, const KvView& kv, const Pass& pass);
+  void add_attended(const PackedMatrix& o);
+  void multiply_gate_up(const LayerWeights& layer);
+  void add_down(const PackedMatrix& down);
+  void norm(const float* weight, bool quantise);
+
+  // Parts of these, each one thread's work.
+  void norm_row(const float* x, const float* weight, float* out, uint8_t& finite) const;
+  void norm_rows(uint32_t task, const float* weight, bool quantise);
+  void rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass, uint32_t kv_head, Range which);
+  void attend_item(const KvView& kv, const Pass& pass, const AttentionItem& item, uint32_t thread);
+  void add_product(const PackedMatrix& weights, const MatmulInput& x, uint32_t thread);
 
   Matrix<float> rows(Matrix<float> whole) const { return {whole.data, num_rows_, whole.cols, whole.stride}; }
   MatmulInput input(Matrix<float> x) const;
   bool reads_quantised(const PackedMatrix& weights) const { return quantise_ && weights.format.quantised(); }
-  void norm_row(const float* x, const float* weight, float* out, uint8_t& finite) const;
-  void multiply(std::span<const Product> products, const MatmulInput& x, uint32_t thread) const;
+  uint32_t num_row_tasks() const;
+  Range rows_of_task(uint32_t task) const;
 
   // Constant after construction.
   const ModelConfig& config_;
@@ -102,6 +105,8 @@ class Decoder {
 
   // Shared by the threads of a fork-join.
   std::atomic<uint64_t> num_clamped_kv_{0};  // relaxed: a counter
+  std::atomic<uint32_t> next_item_{0};       // relaxed: only hands out numbers
+  SectionCounts gate_chunks_;                // of gate
 };
 
 }  // namespace slipstream

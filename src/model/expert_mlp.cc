@@ -106,8 +106,8 @@ void ExpertMlp::quantise_slots(Matrix<float> all, Range slots) {
     const uint32_t end = std::min(group.slots.end, slots.end);
     if (begin >= end) continue;
     const uint32_t first = group.slots.begin;
-    kernels_.quantise(slot_rows(all, group.slots), {begin - first, end - first}, quantised_slots(first, all.cols),
-                      slot_finite_.data() + first);
+    kernels_.quantise(slot_rows(all, group.slots), {begin - first, end - first}, all_chunks(all.cols),
+                      quantised_slots(first, all.cols), slot_finite_.data() + first);
   }
 }
 

@@ -54,7 +54,8 @@ void lay_out(Workspace& work, Layout& layout, const ModelConfig& config, const K
   }
   work.cos = layout.matrix(rows, config.head_dim / 2);
   work.sin = layout.matrix(rows, config.head_dim / 2);
-  work.quantised = layout.bytes(kernels.quantised_bytes(rows, widest));
+  work.quantised = layout.bytes(kernels.quantised_bytes(rows, std::max(config.hidden_size, attention_cols)));
+  if (dense_size != 0) work.gate_quantised = layout.bytes(kernels.quantised_bytes(rows, dense_size));
   work.logit_hidden = layout.matrix(limits.logit_rows, config.hidden_size);
   work.finite = layout.flags(rows);
   work.logits_finite = layout.flags(size_t{limits.num_threads} * limits.logit_rows);

@@ -44,7 +44,8 @@ struct Workspace {
   Matrix<float> expert_gate;         // [slots, expert_size]
   Matrix<float> expert_up;           // [slots, expert_size]
   std::byte* expert_quantised = nullptr;  // int16 form of expert_rows or expert_gate
-  std::byte* quantised = nullptr;    // int16 form of hidden, attended or gate: the next product's input
+  std::byte* quantised = nullptr;    // int16 form of hidden or attended: the next product's input
+  std::byte* gate_quantised = nullptr;  // int16 form of gate, which is made while quantised is read
   Matrix<float> logit_hidden;        // [logit_rows, hidden_size]: final norm of the rows that want logits
   Matrix<float> logits;              // [logit_rows, vocab_size]
   std::span<uint8_t> finite;         // [rows]
