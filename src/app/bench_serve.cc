@@ -94,7 +94,7 @@ class ServeBenchmark {
     uint64_t total = 0, done = 0;
     for (const LoadPlan& plan : plans)
       total += uint64_t{plan.num_requests} * plan.max_tokens * options_.rounds * (engine_ ? 2 : 1);
-    const LoadProgress bar = terminal_progress("loading the server", ProgressUnit::kTokens);
+    const LoadProgress bar = terminal_progress("requests", ProgressUnit::kTokens);
     const TokensDone tokens_done = [&](uint64_t more) {
       done += more;
       if (bar) bar(done, total);
