@@ -66,8 +66,14 @@ void fill_matrices(const KernelsBench& bench, const MatrixFormat& format, size_t
 double time_matmul(const KernelsBench& bench, const MatrixFormat& format, uint32_t outputs, uint32_t inputs,
                    uint32_t rows) {
   Random random(2);
-  const std::vector<float> x = random_rows(rows, inputs, random);
-  const Matrix<const float> input{x.data(), rows, inputs, inputs};
+  // Rows as far apart as in model/workspace.cc: never a multiple of 4 KB.
+  const size_t stride = inputs % 1024 == 0 ? inputs + 16 : inputs;
+  std::vector<float> x(rows * stride);
+  for (uint32_t row = 0; row < rows; ++row) {
+    const std::vector<float> values = random_rows(1, inputs, random);
+    std::copy(values.begin(), values.end(), x.begin() + static_cast<ptrdiff_t>(row * stride));
+  }
+  const Matrix<const float> input{x.data(), rows, inputs, stride};
   AlignedBytes quantised(bench.kernels.quantised_bytes(rows, inputs));
   std::vector<uint8_t> finite(rows, 1);
   {

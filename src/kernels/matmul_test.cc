@@ -124,6 +124,28 @@ TEST(Matmul, hundreds_of_rows_and_any_split_of_panels_give_the_same_bits) {
   }
 }
 
+TEST(Matmul, fp32_chains_are_the_same_however_panels_and_rows_are_put_together) {
+  for (const MatrixFormat& format : all_formats()) {
+    if (format.quantised() && (format.group != 64 || format.scales == ScaleType::kFp32)) continue;
+    for (uint32_t cols : {1537u, 2080u, 192u}) {  // long panels, short ones; an input without a partner
+      if (format.quantised() && cols % format.group != 0) continue;
+      Random random(cols + format.bits);
+      const uint32_t rows = 9 * 16 + 3;
+      const RandomMatrix w(format, rows, cols, random);
+      const std::vector<float> x = random_rows(120, cols, random);
+      const std::vector<float> expected = multiply(Isa::kReference, w.packed(), x, false);
+      for (Isa isa : supported_isas()) {
+        if (isa == Isa::kReference) continue;
+        for (uint32_t m : {1u, 2u, 3u, 5u, 6u, 11u, 12u, 13u, 25u, 97u, 120u}) {
+          const std::vector<float> y = multiply(isa, w.packed(), first_rows(x, m, cols), false, m % 2 == 0 ? 3 : 1);
+          EXPECT_EQ(first_difference(y, first_rows(expected, m, rows)), -1)
+              << isa_name(isa) << " " << describe(format) << " K " << cols << " M " << m;
+        }
+      }
+    }
+  }
+}
+
 TEST(Matmul, agrees_with_double) {
   for (const MatrixFormat& format : all_formats()) {
     for (uint32_t cols : {576u, 2048u}) {
