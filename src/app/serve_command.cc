@@ -114,6 +114,7 @@ Result<EngineOptions> engine_options(const ServeSettings& settings, const Capaci
   if (!settings.memory_aware_cache) options.max_cache_entries = settings.prefix_cache_size;
   ASSIGN_OR_RETURN(options.cache_seed, random_number<uint64_t>());
   options.stream_interval = settings.stream_interval;
+  if (settings.prompt_lookup) options.max_drafts = kMaxDrafts;
   options.eos_tokens = config.eos_tokens;
   options.num_clients = ApiKeys::num_clients(settings.api_keys);
   options.max_waiting_requests = settings.max_waiting_requests;

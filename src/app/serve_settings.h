@@ -26,6 +26,7 @@ struct ServeSettings {
   uint32_t max_num_batched_tokens = 2048;
   double max_step_ms = 200;                  // 0: steps are bounded by tokens only
   uint32_t stream_interval = 1;
+  bool prompt_lookup = false;                // drafts from a request's own tokens
 
   bool use_paged_cache = false;              // always paged: changes nothing, as its help says
   uint32_t block_tokens = 64;

@@ -41,6 +41,7 @@ TEST(ServeSettings, every_option_changes_its_field) {
                                 {"--max-num-batched-tokens", "512"},
                                 {"--max-step-ms", "12.5"},
                                 {"--stream-interval", "4"},
+                                {"--speculative", "prompt-lookup"},
                                 {"--use-paged-cache", ""},
                                 {"--paged-cache-block-size", "32"},
                                 {"--cache-memory-mb", "100"},
@@ -69,6 +70,7 @@ TEST(ServeSettings, every_option_changes_its_field) {
   EXPECT_EQ(s.max_num_batched_tokens, 512u);
   EXPECT_EQ(s.max_step_ms, 12.5);
   EXPECT_EQ(s.stream_interval, 4u);
+  EXPECT_TRUE(s.prompt_lookup);
   EXPECT_TRUE(s.use_paged_cache);
   EXPECT_EQ(s.block_tokens, 32u);
   EXPECT_EQ(s.cache_memory_mb, 100u);
@@ -130,6 +132,7 @@ TEST(ServeSettings, numbers_are_read_to_their_last_character_and_checked) {
       {"--chat-template", {""}},
       {"--warm-prompts", {""}},
       {"--generation-config", {"None", "", "vllm"}},
+      {"--speculative", {"on", "", "ngram"}},
   };
   for (const auto& [name, values] : wrong) {
     for (const std::string& value : values) {

@@ -1,4 +1,4 @@
-// For this room's tests: a model that always says the number after the last one, and writes down what it was given.
+// For this room's tests: a model that says the number after the last one, and writes down what it was given.
 #pragma once
 
 #include <algorithm>
@@ -30,10 +30,12 @@ class CountingExecutor final : public Executor {
       for (uint32_t i = end - slice.num_logits; i < end; ++i) {
         float* row = &logits_[size_t{num_logits++} * vocab_size_];
         std::fill_n(row, vocab_size_, 0.0f);
-        row[(input.tokens[i] + 1) % vocab_size_] = 1000.0f;
+        const uint32_t position = slice.first_position + i - slice.first_row;
+        const uint32_t step = astray_every > 0 && position % astray_every == 0 ? 2 + position / astray_every % 5 : 1;
+        row[(input.tokens[i] + step) % vocab_size_] = 1000.0f;
       }
     }
-    if (clock_ns != nullptr) clock_ns->fetch_add(1'000'000 * input.tokens.size());
+    if (clock_ns != nullptr) clock_ns->fetch_add(ns_per_step + 1'000'000 * input.tokens.size());
     return {{logits_.data(), num_logits, vocab_size_, vocab_size_}, finite_};
   }
   uint32_t vocab_size() const override { return vocab_size_; }
@@ -56,6 +58,8 @@ class CountingExecutor final : public Executor {
   std::vector<StepSlice> slices;               // of the last run
   std::optional<uint32_t> failing_slice;       // not finite, in every run
   std::atomic<uint64_t>* clock_ns = nullptr;   // a row takes a millisecond of it
+  uint64_t ns_per_step = 0;                    // and a step so much
+  uint32_t astray_every = 0;                   // at every so many positions it says another number; 0: never
   std::optional<TextStream>* leaving_in_run = nullptr;  // a reader that goes away in the middle of a step
 
  private:

@@ -28,6 +28,7 @@ SchedulerOptions scheduler_options(const EngineOptions& options, const Executor&
   return {.max_num_seqs = std::min(options.max_num_seqs, executor.max_slices()),
           .max_rows = std::min(options.max_num_batched_tokens, executor.max_rows()),
           .max_scored_rows = executor.max_logit_rows() - std::min(options.max_num_seqs, executor.max_slices()),
+          .max_drafts = options.max_drafts,
           .max_model_len = options.max_model_len,
           .queue = {.num_clients = options.num_clients, .quantum_tokens = options.turn_tokens}};
 }
@@ -48,7 +49,7 @@ OutputRules output_rules(Request& request, const EngineOptions& options) {
                     .include_stop = request.include_stop,
                     .min_tokens = request.min_tokens,
                     .max_tokens = std::min(request.max_tokens, options.max_model_len - num_prompt_tokens),
-                    .tokens_per_take = options.stream_interval,
+                    .tokens_per_take = options.stream_interval + options.max_drafts,
                     .report_tokens = request.report_tokens,
                     .top_logprobs = request.top_logprobs};
   if (request.ignore_eos) rules.eos_tokens = {};
@@ -56,12 +57,13 @@ OutputRules output_rules(Request& request, const EngineOptions& options) {
 }
 
 // What a request keeps in memory while it waits, in tokens of four bytes: its prompt, the counts that penalties are
-// reckoned from (up to four numbers for each token it may come to), its stop strings (their bytes, and a number each).
+// reckoned from (up to four numbers for each token it may come to), what drafts are looked up in, its stop strings
+// (their bytes, and a number each).
 uint64_t waiting_tokens(const Request& request, const EngineOptions& options) {
   uint64_t tokens = request.prompt.size();
-  if (needs_counts(request.sampling)) {
-    tokens += 4 * std::min<uint64_t>(request.prompt.size() + request.max_tokens, options.max_model_len);
-  }
+  const uint64_t longest = std::min<uint64_t>(tokens + request.max_tokens, options.max_model_len);
+  if (needs_counts(request.sampling)) tokens += 4 * longest;
+  if (options.max_drafts > 0) tokens += PromptLookup::memory_tokens(static_cast<uint32_t>(longest));
   for (const std::string& stop : request.stop) tokens += stop.size() * 5 / 4;
   return tokens;
 }
@@ -69,8 +71,6 @@ uint64_t waiting_tokens(const Request& request, const EngineOptions& options) {
 uint64_t num_prompt_logprobs(const Request& request) {
   return request.prompt_logprobs ? (request.prompt.size() - 1) * (1 + uint64_t{request.top_logprobs.value()}) : 0;
 }
-
-bool has_token(const Sample& sample) { return sample.token.has_value(); }
 
 Error too_many_logprobs_error() {
   return Error{ErrorKind::kOverloaded, "too many prompts' logprobs are being computed; try again later", {}, {}};
@@ -122,9 +122,11 @@ struct Engine::State {
   BlockTraffic traffic;
   Scheduler scheduler;
   StepBudget budget;
+  DraftBudget draft_budget;
   std::vector<Mail> mail;
   RowSampler sampler;
   std::vector<Sample> samples;         // [the plan's slices]
+  std::vector<TokenId> drawn;          // theirs
   WakeList wakes;
   EngineStats now;                     // becomes `stats` at the end of a step
 
@@ -147,13 +149,16 @@ Engine::State::State(const EngineOptions& its_options, Executor& its_executor, T
       clock(its_clock),
       ledger(ledger_options(options)),
       traffic(ledger, executor, store, clock, options.max_model_len),
-      scheduler(scheduler_options(options, executor), ledger, &traffic),
+      scheduler(scheduler_options(options, executor), ledger, &traffic,
+                options.max_drafts > 0 ? &draft_budget : nullptr),
       budget(options.max_step_ms, scheduler_options(options, executor).max_rows),
+      draft_budget(executor.max_logit_rows(), options.draft_allowance),
       sampler(executor, pool),
       wakes(options.max_num_seqs),
       bounds(options.max_waiting_requests, options.max_waiting_tokens, options.num_clients) {
   const uint32_t max_slices = scheduler_options(options, executor).max_num_seqs;
   samples.reserve(max_slices);
+  drawn.reserve(executor.max_logit_rows());
   now.blocks_total = options.num_blocks;
   now.block_tokens = options.block_tokens;
   stats = now;
@@ -201,9 +206,12 @@ void Engine::State::take_mail() {
 
 void Engine::State::judge(const StepPlan& plan, const Logits& logits, std::span<const SampledRow> rows) {
   samples.assign(plan.slices().size(), Sample{});
+  drawn.clear();
   for (uint32_t slice = 0; slice < samples.size(); ++slice) {
-    const auto& [sequence, num_rows, num_logits] = plan.slices()[slice];
-    samples[slice].finite = logits.slice_finite[slice] != 0;
+    const auto& [sequence, num_rows, num_logits, drafts] = plan.slices()[slice];
+    samples[slice].finite = logits.slice_finite[slice] != 0 || !drafts.empty();  // with drafts it is not known yet
+    if (!drafts.empty()) ++now.num_drafts;
+    now.num_draft_tokens += drafts.size();
     const bool is_prompt_alone = sequence->output.max_tokens() == 0;
     if (is_prompt_alone && num_rows == sequence->pending()) samples[slice].finish = FinishReason::kLength;
   }
@@ -213,9 +221,13 @@ void Engine::State::judge(const StepPlan& plan, const Logits& logits, std::span<
       sequence.prompt_logprobs.insert(sequence.prompt_logprobs.end(), row.logprobs.begin(), row.logprobs.end());
       continue;
     }
-    samples[row.slice].token = row.token;
-    samples[row.slice].finish = sequence.output.put(row.token, row.logprobs);
+    Sample& sample = samples[row.slice];
+    if (sample.finish) continue;  // a token before it was the last
+    drawn.push_back(row.token);
+    sample.tokens = std::span(drawn).last(sample.tokens.size() + 1);
+    sample.finish = sequence.output.put(row.token, row.logprobs);
     ++now.num_sampled;
+    if (sample.tokens.size() > 1) ++now.num_accepted_tokens;
   }
 }
 
@@ -256,13 +268,15 @@ void Engine::State::note_admissions(const StepPlan& plan, uint64_t now_ns) {
 }
 
 void Engine::State::note_sample(Sequence& sequence, const Sample& sample, uint64_t now_ns) {
-  if (sample.token && sequence.output.num_tokens() == 1) {
+  const size_t num_tokens = sample.tokens.size();
+  if (num_tokens > 0 && sequence.output.num_tokens() == num_tokens) {
     now.num_prompt_tokens += sequence.num_prompt_tokens;
     now.time_to_first_token.add(seconds_between(sequence.arrived_ns, now_ns));
-  } else if (sample.token) {
+  } else if (num_tokens > 0) {
     now.inter_token_latency.add(seconds_between(sequence.last_token_ns, now_ns));
   }
-  if (sample.token) sequence.last_token_ns = now_ns;
+  for (size_t i = 1; i < num_tokens; ++i) now.inter_token_latency.add(0);  // they come together
+  if (num_tokens > 0) sequence.last_token_ns = now_ns;
   if (!sample.finite) ++now.num_failed;
   if (sample.finish == FinishReason::kStop) ++now.num_stopped;
   if (sample.finish && sequence.output.num_tokens() == 0) now.num_prompt_tokens += sequence.num_prompt_tokens;
@@ -298,7 +312,8 @@ void Engine::State::count(const StepPlan& plan, uint64_t begin_ns, uint32_t num_
   }
   const double step_ms = static_cast<double>(end_ns - begin_ns) * 1e-6;
   const uint32_t answer_rows = std::min(num_answers_before, plan.num_rows());
-  budget.learn(plan.num_rows(), answer_rows, step_ms);
+  if (plan.num_drafts() == 0) budget.learn(plan.num_rows(), answer_rows, step_ms);
+  if (options.max_drafts > 0) draft_budget.settle(plan, samples, step_ms);
   ++now.num_steps;
   now.num_rows += plan.num_rows();
   now.last_step_ns = end_ns;
@@ -308,9 +323,9 @@ void Engine::State::count(const StepPlan& plan, uint64_t begin_ns, uint32_t num_
   now.num_cached_tokens = scheduler.num_cached_tokens();
   update_stats();
   // The legend is in HACKING.md.
-  LOG_DEBUG("step {}  rows {} = {} seqs + {} prompt  kv {}/{}  wait {}  {:.1f} ms  out {}", now.num_steps,
-            plan.num_rows(), answer_rows, plan.num_rows() - answer_rows, now.blocks_in_use, ledger.num_blocks(),
-            now.num_waiting, step_ms, std::ranges::count_if(samples, &has_token));
+  LOG_DEBUG("step {}  rows {} = {} seqs + {} {}  kv {}/{}  wait {}  {:.1f} ms  out {}", now.num_steps,
+            plan.num_rows(), answer_rows, plan.num_rows() - answer_rows, plan.num_drafts() > 0 ? "drafts" : "prompt",
+            now.blocks_in_use, ledger.num_blocks(), now.num_waiting, step_ms, drawn.size());
 }
 
 // The snapshot that other threads see.
@@ -324,7 +339,7 @@ void Engine::State::update_stats() {
   now.cache.evictions = ledger.num_evictions();
   now.num_blocks_stored = ledger.num_stored();
   now.num_blocks_removed = ledger.num_removed();
-  now.cache.tokens_computed = now.num_rows;
+  now.cache.tokens_computed = now.num_rows - (now.num_draft_tokens - now.num_accepted_tokens);
   now.cache.entries = ledger.num_entries();
   now.num_passed_over = scheduler.num_passed_over();
   const std::lock_guard lock(stats_mutex);
@@ -385,6 +400,7 @@ Result<TextStream> Engine::submit(Request request, ResumeQueue* reader) {
     sequence.counts = TokenCounts(longest);
     for (const TokenId token : sequence.tokens) sequence.counts.add_prompt(token);
   }
+  if (state.options.max_drafts > 0) sequence.lookup = PromptLookup(sequence.tokens, longest);
   sequence.tokens.reserve(longest);
   sequence.table.reserve(state.ledger.blocks_for(longest));
   stream->queue = reader;

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "disk/block_store.h"
+#include "engine/draft_budget.h"
 #include "engine/engine_stats.h"
 #include "engine/request.h"
 #include "engine/text_stream.h"
@@ -44,6 +45,8 @@ struct EngineOptions {
   uint32_t turn_tokens = kTurnTokens;    // of each client's line in turn, where several wait (WaitingQueue)
   uint32_t max_waiting_requests = 4096;  // beyond them submit() says kOverloaded (QueueBounds)
   uint64_t max_waiting_tokens = 16u << 20;  // of four bytes each
+  uint32_t max_drafts = 0;               // tokens that are guessed at a time and verified in one step; 0: none
+  double draft_allowance = kDraftAllowance;  // of each request's time may be lost to them
   double save_timeout_s = 30;            // run() takes at its end, to put what is cached into the store
   uint64_t max_prompt_logprobs = 1u << 20;  // of all requests in work: 1 + top_logprobs for each prompt token
 };

@@ -17,7 +17,7 @@ struct CacheCounts {
   uint64_t misses = 0;           // none was
   uint64_t evictions = 0;        // remembered blocks and tails that were forgotten for want of room, or of entries
   uint64_t tokens_reused = 0;    // by those hits
-  uint64_t tokens_computed = 0;  // of prompts and answers, and again after preemption
+  uint64_t tokens_computed = 0;  // of prompts and answers, and again after preemption; no drafts that were wrong
   uint32_t entries = 0;          // leaves of the tree of blocks, now
 };
 
@@ -37,8 +37,11 @@ struct EngineStats {
   uint64_t num_stopped = 0;              // by an end-of-turn token or a stop string
   uint64_t num_failed = 0;               // ended by a result that was not finite
   uint64_t num_cancelled = 0;
-  uint64_t num_rows = 0;                 // tokens computed
+  uint64_t num_rows = 0;                 // tokens computed, drafts too
   uint64_t num_sampled = 0;
+  uint64_t num_drafts = 0;               // times that an answer's next tokens were guessed and verified in one step
+  uint64_t num_draft_tokens = 0;         // the guesses
+  uint64_t num_accepted_tokens = 0;      // of them: were right, and are part of an answer
   uint64_t num_prompt_tokens = 0;        // of answers that have their first token
   uint64_t num_queried_tokens = 0;       // prompt tokens that were looked for in the cache
   uint64_t num_cached_tokens = 0;        // prompt tokens that were not computed because the cache had them

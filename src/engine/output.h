@@ -54,8 +54,8 @@ class Output {
 
   // Logprobs of a token that put() takes: 1 + top_logprobs, or 0.
   uint32_t num_logprobs() const { return num_logprobs_; }
-  // False: the next token must be none that ends the answer.
-  bool may_end() const { return num_tokens_ >= rules_.min_tokens; }
+  // False: the token that comes after num_more others must be none that ends the answer.
+  bool may_end(uint32_t num_more = 0) const { return num_tokens_ + num_more >= rules_.min_tokens; }
   std::span<const TokenId> eos_tokens() const { return rules_.eos_tokens; }
   std::span<const TokenId> stop_tokens() const { return rules_.stop_tokens; }
   uint32_t max_tokens() const { return rules_.max_tokens; }

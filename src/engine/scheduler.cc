@@ -7,10 +7,12 @@
 
 namespace slipstream {
 
-Scheduler::Scheduler(const SchedulerOptions& options, KvLedger& ledger, BlockTraffic* traffic)
+Scheduler::Scheduler(const SchedulerOptions& options, KvLedger& ledger, BlockTraffic* traffic,
+                     const DraftBudget* drafts)
     : options_(options),
       ledger_(ledger),
       traffic_(traffic),
+      drafts_(drafts),
       plan_({.max_rows = options.max_rows,
              .max_slices = options.max_num_seqs,
              .max_blocks_per_slice = ledger.blocks_for(options.max_model_len)}),
@@ -51,7 +53,36 @@ const StepPlan& Scheduler::plan(uint32_t max_rows) {
     num_passed_over += turn == Turn::kPassedOver ? 1 : 0;
   }
   waiting_.recall();
+  add_drafts(max_rows);
+  plan_.lay_out();
   return plan_;
+}
+
+void Scheduler::add_drafts(uint32_t max_rows) {
+  const auto num_answers = static_cast<uint32_t>(plan_.slices().size());
+  if (drafts_ == nullptr || num_answers != running_.size() || plan_.num_rows() != num_answers) return;
+  double credit_ms = std::numeric_limits<double>::infinity();
+  for (const Sequence& sequence : running_) credit_ms = std::min(credit_ms, sequence.draft_credit_ms);
+  for (uint32_t slice = 0; slice < num_answers; ++slice) {
+    Sequence& sequence = *plan_.slices()[slice].sequence;
+    sequence.lookup.read(sequence.tokens);
+    const uint32_t num_left = std::min(max_rows - plan_.num_rows(),
+                                       options_.max_scored_rows - num_scored_rows_ - plan_.num_drafts());
+    const uint32_t num_drafts = drafts_->choose({.num_answers = num_answers,
+                                                 .num_rows = plan_.num_rows(),
+                                                 .chance = sequence.lookup.chance(),
+                                                 .most = std::min(most_drafts(sequence), num_left),
+                                                 .credit_ms = credit_ms});
+    if (num_drafts > 0) sequence.lookup.guess(sequence.tokens, plan_.add_drafts(slice, num_drafts));
+  }
+}
+
+// One token comes without; and only the slots behind its end.
+uint32_t Scheduler::most_drafts(const Sequence& sequence) const {
+  if (sequence.pending() > 1) return 0;
+  const uint32_t num_to_come = sequence.output.max_tokens() - sequence.output.num_tokens();
+  const auto num_slots = static_cast<uint32_t>(sequence.table.size()) * ledger_.block_tokens();
+  return std::min({options_.max_drafts, std::max(num_to_come, 1u) - 1, num_slots - sequence.num_tokens()});
 }
 
 // Plans up to max_rows tokens of a running sequence. None when every free block is gone and nobody is newer: it then
@@ -180,13 +211,15 @@ void Scheduler::commit(const StepPlan& plan, std::span<const Sample> samples) {
       end(sequence);
       continue;
     }
+    if (sample.tokens.empty() && !plan.slices()[index].drafts.empty()) {  // not finite, perhaps for a draft alone
+      sequence.lookup.stop();
+      continue;
+    }
     sequence.num_computed += plan.slices()[index].num_rows;
+    if (sample.tokens.size() > 1) sequence.num_computed += static_cast<uint32_t>(sample.tokens.size()) - 1;
+    sequence.tokens.insert(sequence.tokens.end(), sample.tokens.begin(), sample.tokens.end());
     sequence.num_scored = std::max(sequence.num_scored, std::min(sequence.num_computed, sequence.scored_until));
     ledger_.remember(std::span(sequence.tokens).first(sequence.num_computed), sequence.keys(), sequence.table);
-    if (sample.token) {
-      sequence.tokens.push_back(*sample.token);
-      sequence.counts.add_output(*sample.token);
-    }
     if (!sample.finish) continue;
     release(sequence);
     end(sequence);

@@ -26,6 +26,11 @@
 // In the same way whoever would fit, and has more of its prompt in the store, is passed over until that is here
 // (BlockTraffic, which bounds it).
 //
+// Drafts (PromptLookup) come last, when everyone who runs has one row and nobody a prompt to compute: as many as the
+// DraftBudget gives, in rows and logits that are left, and in slots of blocks that their sequence has anyway. So a draft
+// takes nothing from anybody but time, and what became of it is no matter of the ledger's: a sequence is computed up to
+// the last token that was right, and the slots behind are written again.
+//
 // Engine thread. Allocates nothing after construction.
 #pragma once
 
@@ -35,6 +40,7 @@
 
 #include "cache/kv_ledger.h"
 #include "engine/block_traffic.h"
+#include "engine/draft_budget.h"
 #include "engine/engine_stats.h"
 #include "engine/sequence.h"
 #include "engine/step_plan.h"
@@ -45,15 +51,18 @@ namespace slipstream {
 struct SchedulerOptions {
   uint32_t max_num_seqs = 1;   // run together; >= 1
   uint32_t max_rows = 1;       // of one step
-  uint32_t max_scored_rows = 1;  // of one step, whose logits score a prompt; >= 1 where there are such prompts
+  uint32_t max_scored_rows = 1;  // of one step, whose logits score a prompt; >= 1 where there are such prompts. And
+                                 // those of drafts
+  uint32_t max_drafts = 0;     // of one sequence in one step
   uint32_t max_model_len = 1;  // a sequence is never longer; the ledger's blocks hold that
   WaitingQueueOptions queue = {};
 };
 
 class Scheduler {
  public:
-  // Both outlive it. traffic: null where there is no store.
-  Scheduler(const SchedulerOptions& options, KvLedger& ledger, BlockTraffic* traffic = nullptr);
+  // All outlive it. traffic: null where there is no store; drafts: where there are none.
+  Scheduler(const SchedulerOptions& options, KvLedger& ledger, BlockTraffic* traffic = nullptr,
+            const DraftBudget* drafts = nullptr);
 
   // One sequence, to the end of its client's line.
   void add(SequenceList& one);
@@ -89,6 +98,8 @@ class Scheduler {
 
  private:
   void continue_one(Sequence& sequence, uint32_t max_rows);
+  void add_drafts(uint32_t max_rows);
+  uint32_t most_drafts(const Sequence& sequence) const;
   bool newest_is_cut() const;
   // Of the sequence whose turn it is. kNone: nobody waits, or it does not fit, and nobody overtakes it.
   enum class Turn : uint8_t { kAdmitted, kPassedOver, kNone };
@@ -105,6 +116,7 @@ class Scheduler {
   const SchedulerOptions options_;
   KvLedger& ledger_;
   BlockTraffic* const traffic_;
+  const DraftBudget* const drafts_;
   StepPlan plan_;
   SequenceList running_;
   WaitingQueue waiting_;

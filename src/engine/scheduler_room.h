@@ -11,6 +11,7 @@
 namespace slipstream {
 
 inline constexpr uint32_t kBlockTokens = 4;
+inline constexpr TokenId kSeven[] = {7};
 
 struct Room {
   Room(uint32_t num_blocks, const SchedulerOptions& options, bool prefix_cache = true)
@@ -36,7 +37,7 @@ struct Room {
     std::vector<Sample> samples;
     for (const PlannedSlice& slice : plan.slices()) {
       Sample sample;
-      if (slice.num_rows == slice.sequence->pending()) sample.token = 7;
+      if (slice.num_rows == slice.sequence->pending()) sample.tokens = kSeven;
       samples.push_back(sample);
     }
     rows.clear();

@@ -13,7 +13,7 @@ void finish_all(Room& room) {
     std::vector<Sample> samples;
     for (const PlannedSlice& slice : plan.slices()) {
       Sample sample;
-      if (slice.num_rows == slice.sequence->pending()) sample.token = 7;
+      if (slice.num_rows == slice.sequence->pending()) sample.tokens = kSeven;
       if (slice.sequence->num_tokens() > slice.sequence->num_prompt_tokens) sample.finish = FinishReason::kLength;
       samples.push_back(sample);
     }
@@ -77,7 +77,7 @@ TEST(SchedulerSharing, whoever_waits_succeeds_the_one_that_is_cancelled_or_fails
     EXPECT_EQ(plan.num_rows(), 18u);
     Sample sample;
     sample.finite = !fails;
-    sample.token = 7;
+    sample.tokens = kSeven;
     room.scheduler.commit(plan, {&sample, 1});
     if (!fails) {
       room.scheduler.cancel(first);

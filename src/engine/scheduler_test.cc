@@ -150,7 +150,7 @@ TEST(Scheduler, a_finished_sequence_leaves_its_blocks_and_its_tail_remembered) {
   room.add(1, 9);
   const StepPlan& plan = room.scheduler.plan(100);
   Sample last;
-  last.token = 7;
+  last.tokens = kSeven;
   last.finish = FinishReason::kStop;
   room.scheduler.commit(plan, {&last, 1});
   EXPECT_EQ(room.ledger.num_free(), 10u);

@@ -18,6 +18,7 @@
 #include "cache/kv_ledger.h"
 #include "cache/reuse.h"
 #include "engine/output.h"
+#include "engine/prompt_lookup.h"
 #include "engine/stream_state.h"
 #include "sample/sampling_params.h"
 #include "sample/token_counts.h"
@@ -51,7 +52,6 @@ struct Sequence {
   BlockTable table;                     // the same
   uint32_t num_computed = 0;
   uint32_t num_scored = 0;              // rows that have given theirs; at most scored_until
-  TokenCounts counts;                   // of `tokens`; without room where no penalty asks
   std::optional<uint32_t> num_cached;   // prompt tokens found in the cache when it was first admitted; null before
   Reuse reuse = {};                     // why not more; set with num_cached
   bool was_fetched = false;             // a store was asked for what the cache did not have (BlockTraffic)
@@ -62,6 +62,11 @@ struct Sequence {
   uint64_t last_token_ns = 0;           // Clock time of the last step that sampled one
   uint64_t num_waiting_tokens = 0;      // as QueueBounds counts it until it is admitted; 0 from then on
   std::vector<TokenLogprob> prompt_logprobs;  // not yet given; capacity for all
+  TokenCounts counts;                   // of `tokens`, and from a draw on of what was drawn; no room where none asks
+
+  // Engine thread; changed where drafts are planned and paid.
+  PromptLookup lookup;                  // no room where nothing is drafted
+  double draft_credit_ms = 0;           // DraftBudget
 
   uint32_t num_tokens() const { return static_cast<uint32_t>(tokens.size()); }
   SequenceKeys keys() const { return {extra, {}}; }

@@ -83,6 +83,13 @@ void write_engine(MetricsWriter& writer, const EngineStats& stats) {
                  stats.num_prompt_tokens);
   writer.counter("vllm:generation_tokens_total", "Tokens drawn for answers.", stats.num_sampled);
 
+  writer.counter("vllm:spec_decode_num_drafts_total",
+                 "Times that an answer's next tokens were guessed and verified in one step (--speculative).",
+                 stats.num_drafts);
+  writer.counter("vllm:spec_decode_num_draft_tokens_total", "Tokens that were guessed so.", stats.num_draft_tokens);
+  writer.counter("vllm:spec_decode_num_accepted_tokens_total", "Guessed tokens that became part of an answer.",
+                 stats.num_accepted_tokens);
+
   constexpr std::string_view kEnded = "vllm:request_success_total";
   writer.head(kEnded, "counter", "Answers that ended, by reason: each choice of each prompt is one.");
   writer.sample(kEnded, R"(,finished_reason="stop")", stats.num_stopped);

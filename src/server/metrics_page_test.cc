@@ -17,6 +17,9 @@ TEST(MetricsPage, numbers_of_the_engine_stand_under_their_names) {
   input.engine.blocks_in_use = 5;
   input.engine.blocks_total = 20;
   input.engine.block_tokens = 64;
+  input.engine.num_drafts = 31;
+  input.engine.num_draft_tokens = 32;
+  input.engine.num_accepted_tokens = 30;
   input.engine.num_ended = 10;
   input.engine.num_stopped = 6;
   input.engine.num_failed = 1;
@@ -26,6 +29,9 @@ TEST(MetricsPage, numbers_of_the_engine_stand_under_their_names) {
   for (const char* line :
        {"# TYPE vllm:num_requests_running gauge", R"(vllm:num_requests_running{model_name="m"} 3)",
         R"(vllm:num_requests_waiting{model_name="m"} 4)", R"(vllm:kv_cache_usage_perc{model_name="m"} 0.25)",
+        R"(vllm:spec_decode_num_drafts_total{model_name="m"} 31)",
+        R"(vllm:spec_decode_num_draft_tokens_total{model_name="m"} 32)",
+        R"(vllm:spec_decode_num_accepted_tokens_total{model_name="m"} 30)",
         R"(vllm:request_success_total{model_name="m",finished_reason="stop"} 6)",
         R"(vllm:request_success_total{model_name="m",finished_reason="length"} 3)",
         R"(vllm:request_success_total{model_name="m",finished_reason="abort"} 2)",

@@ -55,6 +55,7 @@ struct House {
   std::optional<Checkpoint> checkpoint;
   Weights weights;
   std::optional<Tokenizer> tokenizer;
+  Clock clock = Clock::real();
 };
 
 std::string content(const std::string& path) {
@@ -131,11 +132,11 @@ TEST_F(Allocation, the_counter_sees_cpp_and_rust) {
 }
 
 // The same sequences for a thousand steps, their readers awaiting each token.
-void expect_none_while_all_go_on(House& house) {
+EngineStats expect_none_while_all_go_on(House& house, uint32_t max_tokens = 1150) {
   ResumeQueue queue;
-  Engine engine(house.options, *house.executor, house.pool, &house.table, Clock::real());
+  Engine engine(house.options, *house.executor, house.pool, &house.table, house.clock);
   std::vector<TextStream> streams;
-  for (uint32_t i = 0; i < 8; ++i) streams.push_back(engine.submit(ask(i, 40, 1150), &queue).value());
+  for (uint32_t i = 0; i < 8; ++i) streams.push_back(engine.submit(ask(i, 40, max_tokens), &queue).value());
   uint64_t num_tokens = 0;
   bool ended = false;
   for (TextStream& stream : streams) read(stream, num_tokens, ended);
@@ -147,7 +148,7 @@ void expect_none_while_all_go_on(House& house) {
   for (uint32_t step = 0; step < kSteps; ++step) {
     {
       const CountedScope counted;
-      ASSERT_TRUE(engine.step());
+      EXPECT_TRUE(engine.step());
       all.num_allocations += counted.counts().num_allocations;
       all.num_frees += counted.counts().num_frees;
     }
@@ -158,6 +159,7 @@ void expect_none_while_all_go_on(House& house) {
   EXPECT_EQ(engine.stats().num_running, 8u);
   EXPECT_GT(num_tokens, 8u * kSteps);
   EXPECT_FALSE(ended);
+  return engine.stats();
 }
 
 TEST_F(Allocation, none_in_a_thousand_steps_of_the_echo_model) {
@@ -165,6 +167,27 @@ TEST_F(Allocation, none_in_a_thousand_steps_of_the_echo_model) {
 }
 TEST_F(Allocation, none_in_a_thousand_steps_of_a_real_model) {
   expect_none_while_all_go_on(*model_house(small_options()));
+}
+
+TEST_F(Allocation, none_in_a_thousand_steps_with_drafts) {
+  EngineOptions options = small_options();
+  options.num_blocks = 8000;
+  options.max_model_len = 12'000;
+  options.max_drafts = 8;
+  options.draft_allowance = 1e6;
+  const auto house = echo_house(options);
+  std::atomic<uint64_t> clock_ns{0};
+  house->clock = Clock::manual(&clock_ns);
+  house->executor = std::make_unique<EchoExecutor>(EchoOptions{.vocab_size = 64,
+                                                               .num_blocks = options.num_blocks,
+                                                               .block_tokens = options.block_tokens,
+                                                               .clock_ns = &clock_ns,
+                                                               .ns_per_step = 1'000'000,
+                                                               .ns_per_row = 1'000,
+                                                               .period = 20});
+  const EngineStats stats = expect_none_while_all_go_on(*house, 11'000);
+  EXPECT_GT(stats.num_accepted_tokens, 5'000u);
+  EXPECT_LT(stats.num_accepted_tokens + 100, stats.num_draft_tokens);
 }
 
 // Requests come, share, are preempted, leave and end all the time: what each needs was taken at submit.

@@ -79,7 +79,7 @@ ENGINE_MUTANTS = [
         [
             (
                 PLAN,
-                ".first_position = sequence.num_computed,",
+                ".first_position = sequence->num_computed,",
                 ".first_position = 0,",
             ),
         ],
@@ -286,8 +286,8 @@ ENGINE_MUTANTS = [
         [
             (
                 SAMPLER,
-                "row.is_known ? std::span<const float>(logits) : raw",
-                "logits",
+                "  score(row, output, raw);\n",
+                "  score(row, output, logits);\n",
             ),
         ],
     ),
@@ -296,8 +296,8 @@ ENGINE_MUTANTS = [
         [
             (
                 SAMPLER,
-                "if (!output.may_end()) {",
-                "if (output.num_tokens() == 0 && !output.may_end()) {",
+                "if (!output.may_end(num_before)) {",
+                "if (output.num_tokens() == 0 && !output.may_end(num_before)) {",
             ),
         ],
     ),

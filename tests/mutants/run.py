@@ -42,6 +42,7 @@ PROGRAMS = {  # name: its own sources, libraries, arguments
 }
 FLAGS = ["-std=c++20", "-O1", "-march=x86-64-v3", "-ffp-contract=off", "-w", "-Isrc", "-Itests/simulation",
          f'-DSLIPSTREAM_TEST_DATA="{ROOT}/tests/data"']
+WIDER = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"]  # kernels/avx512_*.cc
 TIMEOUT_S = 90
 
 
@@ -60,7 +61,8 @@ def object_of(folder, source):
 
 def compile_one(tree, source, target):
     compiler = (["ccache"] if shutil.which("ccache") else []) + [os.environ.get("CXX", "g++")]
-    command = compiler + FLAGS + ["-MMD", "-MF", str(target) + ".d", "-c", source, "-o", str(target)]
+    flags = FLAGS + (WIDER if "/avx512_" in source else [])
+    command = compiler + flags + ["-MMD", "-MF", str(target) + ".d", "-c", source, "-o", str(target)]
     return subprocess.run(command, cwd=tree, capture_output=True, text=True)
 
 

@@ -15,20 +15,22 @@ uint64_t EchoModel::chain(uint64_t before, TokenId token, uint32_t position) {
 
 uint64_t EchoModel::digest(uint64_t before, uint64_t slot) { return mix64(before * 3 + slot); }
 
-void EchoModel::write_logits(uint64_t digest, std::span<float> logits) {
+void EchoModel::write_logits(uint64_t digest, TokenId last, uint32_t period, std::span<float> logits) {
   for (size_t token = 0; token < logits.size(); ++token) {
     // [0, 8), in steps of 2^-21: exact in a float.
     logits[token] = static_cast<float>(mix64(digest + token * 0x9e3779b97f4a7c15u) >> 40) * 0x1p-21f;
   }
+  if (period > 0 && digest % 8 != 0) logits[(last + 1) % period] += 16;
 }
 
 void EchoModel::put(TokenId token) {
   chain_ = chain(chain_, token, position_++);
   digest_ = digest(digest_, chain_);
+  token_ = token;
 }
 
 std::span<const float> EchoModel::logits() {
-  write_logits(digest_, logits_);
+  write_logits(digest_, token_, echo_period_, logits_);
   return logits_;
 }
 
@@ -56,13 +58,15 @@ Logits EchoExecutor::run(const StepInput& input) {
     Found& found = found_[index];
     for (uint32_t row = 0; row < slice.num_rows; ++row) {
       const uint32_t position = slice.first_position + row;
-      found.chain = EchoModel::chain(found.chain, input.tokens[slice.first_row + row], position);
+      const TokenId token = input.tokens[slice.first_row + row];
+      found.chain = EchoModel::chain(found.chain, token, position);
       found.digest = EchoModel::digest(found.digest, found.chain);
       slot(input, slice, position) = found.finite ? found.chain : kNotFinite;
       if (row + slice.num_logits < slice.num_rows) continue;
       CHECK(num_logits < max_logit_rows(), "{} rows of logits", num_logits);
       const size_t begin = size_t{num_logits++} * options_.vocab_size;
-      EchoModel::write_logits(found.digest, std::span(logits_).subspan(begin, options_.vocab_size));
+      EchoModel::write_logits(found.digest, token, options_.period,
+                              std::span(logits_).subspan(begin, options_.vocab_size));
     }
     slice_finite_.push_back(found.finite ? 1 : 0);
   }

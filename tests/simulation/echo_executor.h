@@ -27,24 +27,28 @@ struct EchoOptions {
   std::atomic<uint64_t>* clock_ns = nullptr;  // moved on by each run, for engines with a manual clock
   uint64_t ns_per_step = 0;
   uint64_t ns_per_row = 0;
+  uint32_t period = 0;
 };
 
 // The model itself, without blocks: what the EchoExecutor must come to.
 class EchoModel {
  public:
-  explicit EchoModel(uint32_t vocab_size) : logits_(vocab_size) {}
+  // period: 0, or after most tokens t it wants (t + 1) % period, so that it repeats itself.
+  explicit EchoModel(uint32_t vocab_size, uint32_t period = 0) : logits_(vocab_size), echo_period_(period) {}
   void put(TokenId token);                  // the next token of the sequence
   std::span<const float> logits();          // after the tokens put so far
   static uint64_t chain(uint64_t before, TokenId token, uint32_t position);
   static uint64_t digest(uint64_t before, uint64_t slot);
-  static void write_logits(uint64_t digest, std::span<float> logits);
+  static void write_logits(uint64_t digest, TokenId token, uint32_t period, std::span<float> logits);
   static constexpr uint64_t kStart = 0x510e527fade682d1u;  // the chain before the first token
 
  private:
   uint64_t chain_ = kStart;
   uint64_t digest_ = kStart;
   uint32_t position_ = 0;
+  TokenId token_ = 0;  // the last
   std::vector<float> logits_;
+  const uint32_t echo_period_;
 };
 
 class EchoExecutor final : public Executor {

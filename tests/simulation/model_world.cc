@@ -10,6 +10,30 @@ namespace {
 constexpr uint32_t kLongest = 100;  // tokens of a sequence
 constexpr uint32_t kMostRows = 256;
 
+// Another executor, on a clock of its world's: a seed gives the same steps again.
+class ClockedExecutor final : public Executor {
+ public:
+  ClockedExecutor(Executor& inner, const World& world, std::atomic<uint64_t>& clock_ns)
+      : inner_(inner), world_(world), clock_ns_(clock_ns) {}
+
+  Logits run(const StepInput& input) override {
+    clock_ns_ += world_.ns_per_step + world_.ns_per_row * input.tokens.size();
+    return inner_.run(input);
+  }
+  uint32_t vocab_size() const override { return inner_.vocab_size(); }
+  uint32_t max_rows() const override { return inner_.max_rows(); }
+  uint32_t max_slices() const override { return inner_.max_slices(); }
+  uint32_t max_logit_rows() const override { return inner_.max_logit_rows(); }
+  size_t block_bytes() const override { return inner_.block_bytes(); }
+  void save_block(BlockId block, std::span<std::byte> into) const override { inner_.save_block(block, into); }
+  void load_block(BlockId block, std::span<const std::byte> from) override { inner_.load_block(block, from); }
+
+ private:
+  Executor& inner_;
+  const World& world_;
+  std::atomic<uint64_t>& clock_ns_;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<ModelWorlds>> ModelWorlds::make(const std::string& checkpoint, uint32_t num_threads) {
@@ -67,7 +91,8 @@ WorldResult ModelWorlds::run(uint64_t seed) {
   for (const WorldRequest& asked : world.requests) alone.push_back(answer_alone(world, asked.request));
   const auto executor = make_executor(world.options.num_blocks, world.options.block_tokens, world.options.max_num_seqs);
   std::atomic<uint64_t> clock_ns{0};
-  return run_world(world, *executor, nullptr, table_, alone, clock_ns);
+  ClockedExecutor clocked(*executor, world, clock_ns);
+  return run_world(world, clocked, nullptr, table_, alone, clock_ns);
 }
 
 }  // namespace slipstream

@@ -22,6 +22,8 @@ TEST_P(ModelWorldTest, each_answer_is_the_one_its_request_gets_alone) {
   EXPECT_GT(totals.num_cancelled, 50u);
   EXPECT_GT(totals.num_stopped, 50u);
   EXPECT_GT(totals.num_at_length, 500u);
+  EXPECT_GT(totals.num_accepted_tokens, 100u);
+  EXPECT_GT(totals.num_draft_tokens - totals.num_accepted_tokens, 10u);
 }
 
 INSTANTIATE_TEST_SUITE_P(TinyModels, ModelWorldTest,

@@ -16,7 +16,7 @@ class PlainLoop {
   PlainLoop(const World& world, const Request& request, const TokenTable& table)
       : world_(world),
         request_(request),
-        model_(table.num_tokens()),
+        model_(table.num_tokens(), world.echo_period),
         detokenizer_(&table),
         scratch_(sampler_scratch_bytes(table.num_tokens()) + 64) {}
 

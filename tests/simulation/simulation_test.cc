@@ -28,6 +28,9 @@ TEST(Simulation, in_20000_worlds_each_answer_is_the_one_its_request_gets_alone) 
   EXPECT_GT(totals.num_second_lives, 3'000u);
   EXPECT_GT(totals.num_cancelled, 10'000u);
   EXPECT_GT(totals.num_failed, 5'000u);
+  EXPECT_GT(totals.num_draft_tokens, 50'000u);
+  EXPECT_GT(totals.num_draft_tokens - totals.num_accepted_tokens, 10'000u);
+  EXPECT_GT(totals.num_accepted_tokens, 30'000u);
   EXPECT_GT(totals.num_stopped, 20'000u);
   EXPECT_GT(totals.num_at_length, 50'000u);
   RecordProperty("worlds", totals.describe(1));

@@ -79,9 +79,10 @@ std::string read(const World& world, const WorldRequest& asked, Reader& reader) 
     if (asked.request.report_tokens && event->tokens.size() != event->num_tokens) {
       return fmt::format("{} tokens reported of {}", event->tokens.size(), event->num_tokens);
     }
-    // Whoever looks after every step sees each event alone.
-    const uint32_t expected = reader.num_events == 0 ? 1 : world.options.stream_interval;
-    if (asked.read_one_in == 1 && !event->finish && event->num_tokens != expected) {
+    // Whoever looks after every step sees each event alone. Only drafts bring more than one token.
+    const uint32_t least = reader.num_events == 0 ? 1 : world.options.stream_interval;
+    const uint32_t most = least + world.options.max_drafts;
+    if (asked.read_one_in == 1 && !event->finish && (event->num_tokens < least || event->num_tokens > most)) {
       return fmt::format("{} tokens in event {}", event->num_tokens, reader.num_events);
     }
     ++reader.num_events;
@@ -116,12 +117,12 @@ uint64_t store_bound(const World& world, const WorldRequest& asked) {
 }
 
 // The oldest sequence comes at least one token nearer to its end in each step, and everyone becomes the oldest; a
-// failed slice ends.
+// failed slice ends, or is computed once more, without drafts.
 uint64_t step_bound(const World& world) {
   uint64_t bound = 2;
   uint32_t last_submit = 0;
   for (const WorldRequest& asked : world.requests) {
-    bound += asked.request.prompt.size() + asked.request.max_tokens + 1 + store_bound(world, asked);
+    bound += asked.request.prompt.size() + asked.request.max_tokens + 2 + store_bound(world, asked);
     last_submit = std::max(last_submit, asked.submit_step);
   }
   return bound + last_submit;
@@ -169,6 +170,12 @@ World make_world(uint64_t seed, const WorldShape& shape) {
     if (dice.one_in(4)) store.max_blocks = dice.from(1, 10);
     store.max_coming = dice.from(1, 8);
   }
+  if (dice.one_in(2)) {
+    options.max_drafts = dice.from(1, 12);
+    static constexpr double kAllowances[] = {kDraftAllowance, 0.5, 1e6};
+    options.draft_allowance = dice.any_of(kAllowances);
+  }
+  if (!dice.one_in(4)) world.echo_period = dice.from(1, 12);
   const bool one_is_greedy = dice.one_in(2);
   if (dice.one_in(5)) world.fail_one_in = dice.from(2, 40);
 
@@ -297,6 +304,8 @@ void WorldTotals::add(const WorldResult& result) {
   num_evictions += result.stats.cache.evictions;
   num_cancelled += result.stats.num_cancelled;
   num_failed += result.stats.num_failed;
+  num_draft_tokens += result.stats.num_draft_tokens;
+  num_accepted_tokens += result.stats.num_accepted_tokens;
   num_stopped += result.num_by_finish[static_cast<int>(FinishReason::kStop)];
   num_at_length += result.num_by_finish[static_cast<int>(FinishReason::kLength)];
   num_blocks_removed += result.stats.num_blocks_removed;
@@ -309,10 +318,10 @@ std::string WorldTotals::describe(double seconds) const {
   return fmt::format(
       "{} worlds, {} steps ({:.0f}/s), {} rows; {} preemptions; cache: {} tokens reused, {} hits, {} copies, {} waits, "
       "{} blocks forgotten, {} of them evicted, {} saved, {} loaded ({} second lives); ended: {} stop, {} length, "
-      "{} cancelled, {} failed",
+      "{} cancelled, {} failed; {} drafts, {} accepted",
       num_worlds, num_steps, static_cast<double>(num_steps) / seconds, num_rows, num_preemptions, num_cached_tokens,
       num_hits, num_copies, num_passed_over, num_blocks_removed, num_evictions, num_blocks_saved, num_blocks_loaded,
-      num_second_lives, num_stopped, num_at_length, num_cancelled, num_failed);
+      num_second_lives, num_stopped, num_at_length, num_cancelled, num_failed, num_draft_tokens, num_accepted_tokens);
 }
 
 // Two processes, one after the other, over one store: the same requests, but those that have a key of their own have
@@ -346,10 +355,11 @@ WorldResult run_echo_world(uint64_t seed) {
                            .block_tokens = world.options.block_tokens,
                            .max_rows = world.options.max_num_batched_tokens,
                            .max_slices = world.options.max_num_seqs,
-                           .max_scored_rows = 1 + static_cast<uint32_t>(seed % 6),
+                           .max_scored_rows = 1 + static_cast<uint32_t>(seed % 11),
                            .clock_ns = &clock_ns,
                            .ns_per_step = world.ns_per_step,
-                           .ns_per_row = world.ns_per_row});
+                           .ns_per_row = world.ns_per_row,
+                           .period = world.echo_period});
     return run_world(its_world, executor, &executor, table, alone, clock_ns, store);
   };
   return world.store ? run_two_lives(world, live, clock_ns) : live(world, nullptr);

@@ -30,6 +30,7 @@ struct World {
   std::optional<StoreHabits> store;     // blocks go there and come back; and the world is lived through twice over it
   uint64_t ns_per_step = 0;             // what the executor's step takes
   uint64_t ns_per_row = 0;
+  uint32_t echo_period = 0;             // EchoOptions::period
 };
 
 // The worlds that an executor can live in.
@@ -91,6 +92,8 @@ struct WorldTotals {
   uint64_t num_evictions = 0;
   uint64_t num_cancelled = 0;
   uint64_t num_failed = 0;
+  uint64_t num_draft_tokens = 0;
+  uint64_t num_accepted_tokens = 0;
   uint64_t num_stopped = 0;
   uint64_t num_at_length = 0;
   uint64_t num_blocks_removed = 0;
