@@ -5,8 +5,9 @@
 //   values    [chunk of 256 inputs][tile][128 pairs][rows of the tile] pairs of int16. Of every 4 inputs the pairs are
 //             (0, 2) and (1, 3): what masking and shifting the bytes of the weights gives.
 //   d         [chunk][row] fp32
-//   sums      for each group size 32, 64, 128: [bias block of 32 groups][row][high, low][32] fp32: float(sum of the
-//             group's integers) * d in two bf16 parts; groups beyond the row's end are 0.
+//   sums      for each group size 32, 64, 128: [bias block of 32 groups][row][high, low][32 groups]: float(sum of the
+//             group's integers) * d in two bf16 parts; groups beyond the row's end are 0. As an instruction set wants
+//             them: fp32, or bf16 in pairs.
 //   products  for each group size: [chunk][tile][groups of a chunk][rows of the tile] int32, see below.
 //
 // Half of the multiplications can be replaced by additions (Winograd 1968). Of a couple of pairs, 4 inputs of a row x
@@ -45,6 +46,7 @@ struct ActivationLayout {
   uint32_t chunks = 0;
   uint32_t tiles = 0;
   Coupling coupling;
+  uint32_t sum_bytes = 0;  // of one part of one sum: 4 or 2
   size_t d_offset = 0;
   size_t sums_offset[kNumGroupSizes] = {};      // of group sizes 32, 64, 128
   size_t products_offset[kNumGroupSizes] = {};  // the same
@@ -64,7 +66,7 @@ struct ActivationLayout {
     return d_offset + (static_cast<size_t>(chunk) * rows + row) * 4;
   }
   SLIPSTREAM_INLINE size_t sums_at(uint32_t group, uint32_t bias_block, uint32_t row) const {
-    return sums_offset[group / 64] + (static_cast<size_t>(bias_block) * rows + row) * 2 * kBiasGroups * 4;
+    return sums_offset[group / 64] + (static_cast<size_t>(bias_block) * rows + row) * 2 * kBiasGroups * sum_bytes;
   }
   SLIPSTREAM_INLINE size_t products_at(uint32_t group, uint32_t chunk, uint32_t tile) const {
     return products_offset[group / 64] +
@@ -73,12 +75,14 @@ struct ActivationLayout {
 };
 
 // Of rows in so many tiles.
-static inline ActivationLayout activation_layout(uint32_t rows, uint32_t cols, uint32_t tiles, Coupling coupling) {
+static inline ActivationLayout activation_layout(uint32_t rows, uint32_t cols, uint32_t tiles, Coupling coupling,
+                                                 uint32_t sum_bytes) {
   ActivationLayout layout;
   layout.rows = rows;
   layout.chunks = (cols + kChunkInputs - 1) / kChunkInputs;
   layout.tiles = tiles;
   layout.coupling = coupling;
+  layout.sum_bytes = sum_bytes;
   size_t offset = static_cast<size_t>(layout.chunks) * rows * kChunkPairs * 4;
   layout.d_offset = offset;
   offset += static_cast<size_t>(layout.chunks) * rows * 4;
@@ -86,7 +90,7 @@ static inline ActivationLayout activation_layout(uint32_t rows, uint32_t cols, u
     offset = (offset + 63) / 64 * 64;
     layout.sums_offset[i] = offset;
     const uint32_t inputs = kBiasGroups * kGroupSizes[i];
-    offset += static_cast<size_t>((cols + inputs - 1) / inputs) * rows * 2 * kBiasGroups * 4;
+    offset += static_cast<size_t>((cols + inputs - 1) / inputs) * rows * 2 * kBiasGroups * sum_bytes;
   }
   for (uint32_t i = 0; i < kNumGroupSizes; ++i) {
     layout.products_offset[i] = offset;

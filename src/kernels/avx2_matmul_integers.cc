@@ -6,7 +6,7 @@
 namespace slipstream {
 
 ActivationLayout avx2_activation_layout(uint32_t rows, uint32_t cols) {
-  return activation_layout(rows, cols, (rows + kAvx2TileRows - 1) / kAvx2TileRows, Coupling{});
+  return activation_layout(rows, cols, (rows + kAvx2TileRows - 1) / kAvx2TileRows, Coupling{}, sizeof(float));
 }
 
 void avx2_matmul_integers(const PackedMatrix& w, const MatmulInput& x, Range panels, Matrix<float> y,
@@ -18,9 +18,7 @@ void avx2_matmul_integers(const PackedMatrix& w, const MatmulInput& x, Range pan
       .tile_panels = 1,
       .make_ready = avx2_make_ready,
       .multiply_tile = avx2_multiply_tile,
-      .load_biases = avx2_load_biases,
       .add_biases = avx2_add_biases,
-      .add_biases_once = avx2_add_biases_once,
   };
   multiply_integers(kKernels, w, x, panels, y, scratch);
 }

@@ -45,6 +45,13 @@ void widen_4_bits(const std::byte* lines, uint32_t* values) {
   }
 }
 
+// The biases of one bias block in two bf16 parts (bf16 biases have no second).
+struct PanelBiases {
+  PanelLanes high[kBiasGroups];
+  PanelLanes low[kBiasGroups];
+};
+static_assert(sizeof(PanelBiases) <= sizeof(BiasSpace));
+
 // One bias vector in two bf16 parts. What is left of an fp16 number has 3 bits, so it is its own nearest bf16.
 template <ScaleType kType>
 inline __attribute__((always_inline)) void load_bias(const std::byte* from, uint32_t row, __m256& high,
@@ -78,15 +85,16 @@ void load_biases(const WeightPanel& panel, uint32_t first, uint32_t groups, Pane
 }  // namespace
 
 void avx2_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready) {
-  ready.group = panel.format.group;
+  const uint32_t group = panel.format.group;
+  ready.group_parts = group / kPartInputs;
   ready.num_groups = panel.chunk_groups(chunk);
-  const uint32_t first_group = chunk * (kChunkInputs / ready.group);
+  const uint32_t first_group = chunk * (kChunkInputs / group);
   for (uint32_t g = 0; g < ready.num_groups; ++g) {
     const std::byte* from = panel.group_at(first_group + g);
     _mm256_store_ps(ready.scales[g][place], load_scales(panel.format.scales, from, 0));
     _mm256_store_ps(ready.scales[g][place] + 8, load_scales(panel.format.scales, from, 8));
   }
-  const uint32_t inputs = ready.num_groups * ready.group;
+  const uint32_t inputs = ready.num_groups * group;
   const std::byte* block = panel.chunk_at(chunk);
   uint32_t* values = ready.values[place];
   for (uint32_t k = 0; k < inputs; k += 64, values += 32 * kPanelRows) {
@@ -100,34 +108,20 @@ void avx2_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, R
   }
 }
 
-void avx2_load_biases(const WeightPanel& panel, uint32_t bias_block, PanelBiases& biases) {
-  const uint32_t first = bias_block * kBiasGroups;
-  const uint32_t groups = smaller(kBiasGroups, panel.num_groups - first);
-  switch (panel.format.scales) {
-    case ScaleType::kBf16: load_biases<ScaleType::kBf16>(panel, first, groups, biases); break;
-    case ScaleType::kFp16: load_biases<ScaleType::kFp16>(panel, first, groups, biases); break;
-    case ScaleType::kFp32: load_biases<ScaleType::kFp32>(panel, first, groups, biases); break;
-  }
-  biases.num_groups = (groups + 1) / 2 * 2;
-  biases.two_part = panel.two_part_biases();
-  if (groups % 2 == 0) return;
-  memset(biases.high[groups], 0, sizeof(PanelLanes));
-  memset(biases.low[groups], 0, sizeof(PanelLanes));
-}
-
 namespace {
 
 // The chains of either the even or the odd groups for R rows: [row][x part][bias part], half a panel. Where there are
 // three rows, twelve chains share each load of a bias and of a sum.
 template <int R, int kParts>
-inline __attribute__((always_inline)) void run_chains(const PanelBiases& biases, uint32_t odd, uint32_t half,
-                                                      const float* sums, __m256 (&chain)[R][2][kParts]) {
+inline __attribute__((always_inline)) void run_chains(const PanelBiases& biases, uint32_t num_groups, uint32_t odd,
+                                                      uint32_t half, const float* sums,
+                                                      __m256 (&chain)[R][2][kParts]) {
   for (auto& row : chain) {
     for (auto& part : row) {
       for (__m256& lanes : part) lanes = _mm256_setzero_ps();
     }
   }
-  for (uint32_t g = odd; g < biases.num_groups; g += 2) {
+  for (uint32_t g = odd; g < num_groups; g += 2) {
     __m256 bias[kParts];
     bias[0] = _mm256_load_ps(biases.high[g] + half);
     if constexpr (kParts == 2) bias[1] = _mm256_load_ps(biases.low[g] + half);
@@ -138,7 +132,7 @@ inline __attribute__((always_inline)) void run_chains(const PanelBiases& biases,
       }
     }
   }
-  if (biases.num_groups == kBiasGroups) return;
+  if (num_groups == kBiasGroups) return;
   for (auto& row : chain) {  // the absent groups: fma(0, 0, e), which makes a -0 into 0
     for (auto& part : row) {
       for (__m256& lanes : part) lanes = _mm256_add_ps(lanes, _mm256_setzero_ps());
@@ -147,11 +141,11 @@ inline __attribute__((always_inline)) void run_chains(const PanelBiases& biases,
 }
 
 template <int R, int kParts>
-void add_biases(const PanelBiases& biases, const float* sums, float* v) {
+void add_biases(const PanelBiases& biases, uint32_t num_groups, const float* sums, float* v) {
   for (uint32_t half = 0; half < kPanelRows; half += 8) {
     __m256 even[R][2][kParts], odd[R][2][kParts];
-    run_chains<R, kParts>(biases, 0, half, sums, even);
-    run_chains<R, kParts>(biases, 1, half, sums, odd);
+    run_chains<R, kParts>(biases, num_groups, 0, half, sums, even);
+    run_chains<R, kParts>(biases, num_groups, 1, half, sums, odd);
     for (int r = 0; r < R; ++r) {
       __m256 sum = _mm256_loadu_ps(v + r * kPanelRows + half);
       for (int i = 0; i < kParts; ++i) {
@@ -164,13 +158,21 @@ void add_biases(const PanelBiases& biases, const float* sums, float* v) {
   }
 }
 
-template <int kParts>
-void add_biases_to_rows(const PanelBiases& biases, uint32_t rows, const float* sums, float* v) {
+template <ScaleType kType>
+void add_biases_to_rows(const WeightPanel& panel, uint32_t first, uint32_t groups, uint32_t rows, const float* sums,
+                        float* v, PanelBiases& biases) {
   constexpr uint32_t kRowSums = 2 * kBiasGroups;
+  constexpr int kParts = kType == ScaleType::kBf16 ? 1 : 2;
+  load_biases<kType>(panel, first, groups, biases);
+  if (groups % 2 == 1) {  // made even by a group of zeros
+    memset(biases.high[groups], 0, sizeof(PanelLanes));
+    memset(biases.low[groups], 0, sizeof(PanelLanes));
+  }
+  groups = (groups + 1) / 2 * 2;
   uint32_t r = 0;
-  for (; r + 3 <= rows; r += 3) add_biases<3, kParts>(biases, sums + r * kRowSums, v + r * kPanelRows);
-  if (r + 2 == rows) add_biases<2, kParts>(biases, sums + r * kRowSums, v + r * kPanelRows);
-  if (r + 1 == rows) add_biases<1, kParts>(biases, sums + r * kRowSums, v + r * kPanelRows);
+  for (; r + 3 <= rows; r += 3) add_biases<3, kParts>(biases, groups, sums + r * kRowSums, v + r * kPanelRows);
+  if (r + 2 == rows) add_biases<2, kParts>(biases, groups, sums + r * kRowSums, v + r * kPanelRows);
+  if (r + 1 == rows) add_biases<1, kParts>(biases, groups, sums + r * kRowSums, v + r * kPanelRows);
 }
 
 // Eight chains a half of the panel: xh bh, xl bh, xh bl, xl bl, each even and odd.
@@ -210,19 +212,24 @@ void add_biases_once(const WeightPanel& panel, uint32_t first, uint32_t groups, 
   }
 }
 
-}  // namespace
-
-void avx2_add_biases(const PanelBiases& biases, uint32_t rows, const float* sums, float* v) {
-  biases.two_part ? add_biases_to_rows<2>(biases, rows, sums, v) : add_biases_to_rows<1>(biases, rows, sums, v);
-}
-
-void avx2_add_biases_once(const WeightPanel& panel, uint32_t bias_block, const float* sums, float* v) {
+template <ScaleType kType>
+void add_bias_block(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, const float* sums, float* v,
+                    BiasSpace& space) {
   const uint32_t first = bias_block * kBiasGroups;
   const uint32_t groups = smaller(kBiasGroups, panel.num_groups - first);
+  if (rows == 1) return add_biases_once<kType>(panel, first, groups, sums, v);
+  add_biases_to_rows<kType>(panel, first, groups, rows, sums, v, *reinterpret_cast<PanelBiases*>(space.bytes));
+}
+
+}  // namespace
+
+void avx2_add_biases(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, const std::byte* sums, float* v,
+                     BiasSpace& space) {
+  const auto* x = reinterpret_cast<const float*>(sums);
   switch (panel.format.scales) {
-    case ScaleType::kBf16: return add_biases_once<ScaleType::kBf16>(panel, first, groups, sums, v);
-    case ScaleType::kFp16: return add_biases_once<ScaleType::kFp16>(panel, first, groups, sums, v);
-    case ScaleType::kFp32: return add_biases_once<ScaleType::kFp32>(panel, first, groups, sums, v);
+    case ScaleType::kBf16: return add_bias_block<ScaleType::kBf16>(panel, bias_block, rows, x, v, space);
+    case ScaleType::kFp16: return add_bias_block<ScaleType::kFp16>(panel, bias_block, rows, x, v, space);
+    case ScaleType::kFp32: return add_bias_block<ScaleType::kFp32>(panel, bias_block, rows, x, v, space);
   }
 }
 

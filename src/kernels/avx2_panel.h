@@ -12,8 +12,8 @@ ActivationLayout avx2_activation_layout(uint32_t rows, uint32_t cols);
 
 // Of a chunk's values only whole groups that exist are written.
 void avx2_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready);
-void avx2_load_biases(const WeightPanel& panel, uint32_t bias_block, PanelBiases& biases);
-void avx2_add_biases(const PanelBiases& biases, uint32_t rows, const float* sums, float* v);
-void avx2_add_biases_once(const WeightPanel& panel, uint32_t bias_block, const float* sums, float* v);
+// sums: [rows][high, low][32] fp32.
+void avx2_add_biases(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, const std::byte* sums, float* v,
+                     BiasSpace& space);
 
 }  // namespace slipstream

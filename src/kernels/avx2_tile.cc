@@ -32,12 +32,16 @@ namespace {
   ".endif\n\t"
 
 template <int R>
-void multiply_tile(const ReadyChunk& ready, const TileInput& input, float* v) {
-  alignas(64) float acc[R * kPanelRows] = {};
+void multiply_tile(ReadyChunk& ready, const TileInput& input, float* v) {
+  float* acc = ready.acc;
+  for (int m = 0; m < R; ++m) {
+    _mm256_store_ps(acc + m * kPanelRows, _mm256_setzero_ps());
+    _mm256_store_ps(acc + m * kPanelRows + 8, _mm256_setzero_ps());
+  }
   const uint32_t* w = ready.values[0];
   const std::byte* x = input.values;
   for (uint32_t g = 0; g < ready.num_groups; ++g) {
-    uint64_t steps = ready.group / 8;  // of 4 pairs
+    uint64_t steps = ready.group_parts * (kPartInputs / 8);  // of 4 pairs
     asm volatile(
         ZERO(0, 0, 1) ZERO(1, 2, 3) ZERO(2, 4, 5) ZERO(3, 6, 7) ZERO(4, 8, 9) ZERO(5, 10, 11)
         ".p2align 5\n1:\n\t"
@@ -66,7 +70,7 @@ void multiply_tile(const ReadyChunk& ready, const TileInput& input, float* v) {
 
 }  // namespace
 
-void avx2_multiply_tile(const ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride) {
+void avx2_multiply_tile(ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride) {
   static_cast<void>(v_stride);
   switch (rows) {
     case 1: return multiply_tile<1>(ready, x, v);

@@ -6,6 +6,6 @@
 namespace slipstream {
 
 // For 1 <= rows <= 6 and one panel.
-void avx2_multiply_tile(const ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride);
+void avx2_multiply_tile(ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride);
 
 }  // namespace slipstream

@@ -1,4 +1,5 @@
 #include "kernels/avx2_matmul.h"
+#include "kernels/avx512_biases.h"
 #include "kernels/avx512_matmul.h"
 #include "kernels/avx512_panel.h"
 #include "kernels/avx512_stream.h"
@@ -13,10 +14,11 @@ constexpr uint32_t kStreamRows = 2 * kAvx512StreamTileRows;  // from here on wid
 
 ActivationLayout avx512_activation_layout(uint32_t rows, uint32_t cols) {
   if (rows > kStreamRows) {
-    return activation_layout(rows, cols, (rows + kAvx512TileRows - 1) / kAvx512TileRows, kAvx512TileCoupling);
+    return activation_layout(rows, cols, (rows + kAvx512TileRows - 1) / kAvx512TileRows, kAvx512TileCoupling,
+                             sizeof(uint16_t));
   }
   return activation_layout(rows, cols, (rows + kAvx512StreamTileRows - 1) / kAvx512StreamTileRows,
-                           rows > kAvx512PlainRows ? kAvx512StreamCoupling : Coupling{});
+                           rows > kAvx512PlainRows ? kAvx512StreamCoupling : Coupling{}, sizeof(uint16_t));
 }
 
 void avx512_matmul(const PackedMatrix& w, const MatmulInput& x, Range panels, Matrix<float> y, std::byte* scratch) {
@@ -27,9 +29,7 @@ void avx512_matmul(const PackedMatrix& w, const MatmulInput& x, Range panels, Ma
       .tile_panels = 2,
       .make_ready = avx512_make_ready,
       .multiply_tile = avx512_multiply_tile,
-      .load_biases = avx512_load_biases,
       .add_biases = avx512_add_biases,
-      .add_biases_once = avx512_add_biases_once,
   };
   if (x.rows.rows == 0) return;
   if (w.format.quantised() && x.quantised != nullptr) return multiply_integers(kKernels, w, x, panels, y, scratch);

@@ -1,4 +1,4 @@
-// Panels of quantised weights made ready for the AVX-512 products, and their biases (integer_product.h).
+// Panels of quantised weights made ready for the AVX-512 products (integer_product.h).
 #pragma once
 
 #include "kernels/integer_product.h"
@@ -17,9 +17,5 @@ ActivationLayout avx512_activation_layout(uint32_t rows, uint32_t cols);
 void avx512_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready);
 void avx512_load_scales(const WeightPanel& panel, uint32_t first_group, uint32_t groups, float* scales,
                         size_t stride);
-
-void avx512_load_biases(const WeightPanel& panel, uint32_t bias_block, PanelBiases& biases);
-void avx512_add_biases(const PanelBiases& biases, uint32_t rows, const float* sums, float* v);
-void avx512_add_biases_once(const WeightPanel& panel, uint32_t bias_block, const float* sums, float* v);
 
 }  // namespace slipstream

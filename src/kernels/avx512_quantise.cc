@@ -121,6 +121,25 @@ __m256 round_to_bf16(__m256 value) {
   return _mm256_castsi256_ps(_mm256_and_si256(rounded, _mm256_set1_epi32(static_cast<int>(0xffff0000))));
 }
 
+// One bf16 part of a chunk's sums to its place among the bias block's pairs (avx512_biases.h).
+void store_sums(__m256 sums, uint32_t groups, uint32_t chunk_index, std::byte* to) {
+  const __m256i bits = _mm256_castps_si256(sums);
+  to += chunk_index * groups % kBiasGroups / 4 * 8;
+  if (groups == 2) {  // one half of two pairs; the other is of the chunk beside it, and another thread's
+    const __m128i both = _mm256_castsi256_si128(bits);
+    const uint32_t even = static_cast<uint32_t>(_mm_extract_epi32(both, 0)) >> 16;
+    const uint32_t odd = static_cast<uint32_t>(_mm_extract_epi32(both, 1)) >> 16;
+    to += chunk_index % 2 == 0 ? 2 : 0;
+    memcpy(to, &even, 2);
+    memcpy(to + 4, &odd, 2);
+    return;
+  }
+  const __m256i first = _mm256_permutevar8x32_epi32(bits, _mm256_setr_epi32(0, 1, 4, 5, 0, 0, 0, 0));
+  const __m256i second = _mm256_permutevar8x32_epi32(bits, _mm256_setr_epi32(2, 3, 6, 7, 0, 0, 0, 0));
+  const __m256i pairs = _mm256_or_si256(first, _mm256_srli_epi32(second, 16));
+  _mm256_mask_storeu_epi32(to, groups == 8 ? 0xf : 0x3, pairs);
+}
+
 // The chunk's sums for one group size, in two bf16 parts, to their places in the row's bias block; and its products.
 void store_groups(const Chunk& chunk, uint32_t group, uint32_t chunk_index, const ActivationLayout& layout,
                   uint32_t row, std::byte* out) {
@@ -129,11 +148,9 @@ void store_groups(const Chunk& chunk, uint32_t group, uint32_t chunk_index, cons
       _mm256_mul_ps(_mm256_cvtepi32_ps(sum_parts(chunk.sums, parts)), _mm256_set1_ps(chunk.d));
   const __m256 high = round_to_bf16(scaled);
   const __m256 low = round_to_bf16(_mm256_sub_ps(scaled, high));
-  const uint32_t first = chunk_index * groups;
-  auto* to = reinterpret_cast<float*>(out + layout.sums_at(group, first / kBiasGroups, row)) + first % kBiasGroups;
-  const __mmask8 lanes = static_cast<__mmask8>((1u << groups) - 1);
-  _mm256_mask_storeu_ps(to, lanes, high);
-  _mm256_mask_storeu_ps(to + kBiasGroups, lanes, low);
+  std::byte* to = out + layout.sums_at(group, chunk_index * groups / kBiasGroups, row);
+  store_sums(high, groups, chunk_index, to);
+  store_sums(low, groups, chunk_index, to + kBiasGroups * sizeof(uint16_t));
 
   if (layout.coupling.even_part == 0) return;
   alignas(32) int32_t products[kChunkParts];
@@ -149,9 +166,16 @@ void store_groups(const Chunk& chunk, uint32_t group, uint32_t chunk_index, cons
 void clear_sums(uint32_t group, const ActivationLayout& layout, uint32_t row, std::byte* out) {
   const uint32_t filled = layout.chunks * (kChunkInputs / group);
   if (filled % kBiasGroups == 0) return;
-  auto* sums = reinterpret_cast<float*>(out + layout.sums_at(group, filled / kBiasGroups, row));
-  for (uint32_t part = 0; part < 2; ++part, sums += kBiasGroups) {
-    memset(sums + filled % kBiasGroups, 0, (kBiasGroups - filled % kBiasGroups) * sizeof(float));
+  const uint32_t in_block = filled % kBiasGroups;
+  std::byte* part = out + layout.sums_at(group, filled / kBiasGroups, row);
+  for (uint32_t i = 0; i < 2; ++i, part += kBiasGroups * sizeof(uint16_t)) {
+    uint32_t begin = in_block / 4 * 8;
+    if (in_block % 4 != 0) {  // the second halves of the last two pairs
+      memset(part + begin, 0, 2);
+      memset(part + begin + 4, 0, 2);
+      begin += 8;
+    }
+    memset(part + begin, 0, kBiasGroups * sizeof(uint16_t) - begin);
   }
 }
 

@@ -106,7 +106,7 @@ inline __attribute__((always_inline)) void multiply_block(const std::byte* lines
       ".if %c[group_32]\n\tdec %[groups]\n\tjz 3f\n\tvmovaps 64(%[scales]), %%zmm25\n\t" EACH_ROW(FINISH_ODD, )
       "3:\n\t.endif\n\t"
       EACH_ROW(KEEP, )
-      : [lines] "+r"(lines), [x] "+r"(tile.x), [n] "=&r"(n), [passes] "+r"(passes), [groups] "+r"(groups)
+      : [lines] "+&r"(lines), [x] "+&r"(tile.x), [n] "=&r"(n), [passes] "+&r"(passes), [groups] "+&r"(groups)
       : [acc] "r"(tile.acc), [scales] "r"(scales), [products] "r"(products), [mask] "m"(kBits == 4 ? kMask4 : kMask8),
         [R] "i"(R), [bits] "i"(kBits), [is_signed] "i"(kSigned ? 1 : 0), [group_32] "i"(kGroup32 ? 1 : 0),
         [coupled] "i"(R > kAvx512PlainRows ? 1 : 0), [ahead] "i"(kPrefetchBytes)

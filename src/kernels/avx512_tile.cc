@@ -1,13 +1,13 @@
 #include "kernels/avx512_tile.h"
 
-#include <immintrin.h>
+#include <cstddef>
 
 #include "kernels/avx512_panel.h"
 
 namespace slipstream {
 namespace {
 
-// One asm statement a group, as in avx2_tile.cc. Row m's sums are zmm m and m + 8, of the first and the second panel.
+// One asm statement, as in avx2_tile.cc. Row m's sums are zmm m and m + 8, of the first and the second panel.
 // 16 .. 27 are the weights of three couples, (first pair, second pair) of the first panel, then of the second; 28 ..
 // 31 activations. Rows beyond R are left out by the assembler.
 //
@@ -49,52 +49,69 @@ namespace {
   "vpaddd 4 * " #m "(%[products])%{1to16%}, %%zmm16, %%zmm" #a "\n\t"                                                 \
   "vpaddd 4 * " #m "(%[products])%{1to16%}, %%zmm17, %%zmm" #b "\n\t"                                                 \
   ".endif\n\t"
-// acc = fma(float(sum), scale, acc); acc is in memory, in L1.
-#define FINISH(m, a, b)                                                                                              \
+// acc = fma(float(sum), scale, acc); acc is 0 (zmm 28), then in memory, in L1.
+#define CONVERT(m, a, b)                                                                                             \
+  ".if %c[R] > " #m "\n\tvcvtdq2ps %%zmm" #a ", %%zmm" #a "\n\tvcvtdq2ps %%zmm" #b ", %%zmm" #b "\n\t.endif\n\t"
+#define FIRST(m, a, b)                                                                                               \
+  ".if %c[R] > " #m "\n\tvfmadd213ps %%zmm28, %%zmm16, %%zmm" #a "\n\tvfmadd213ps %%zmm28, %%zmm17, %%zmm" #b       \
+  "\n\t.endif\n\t"
+#define NEXT(m, a, b)                                                                                                \
+  ".if %c[R] > " #m "\n\tvfmadd213ps 64 * " #m "(%[acc]), %%zmm16, %%zmm" #a "\n\t"                                  \
+  "vfmadd213ps 64 * (%c[R] + " #m ")(%[acc]), %%zmm17, %%zmm" #b "\n\t.endif\n\t"
+#define KEEP(m, a, b)                                                                                                \
+  ".if %c[R] > " #m "\n\tvmovaps %%zmm" #a ", 64 * " #m "(%[acc])\n\t"                                               \
+  "vmovaps %%zmm" #b ", 64 * (%c[R] + " #m ")(%[acc])\n\t.endif\n\t"
+// After the last group v = fma(acc, d, v).
+#define ADD(m, a, b)                                                                                                 \
   ".if %c[R] > " #m "\n\t"                                                                                            \
-  "vcvtdq2ps %%zmm" #a ", %%zmm" #a "\n\tvcvtdq2ps %%zmm" #b ", %%zmm" #b "\n\t"                                      \
-  "vfmadd213ps 64 * " #m "(%[acc]), %%zmm16, %%zmm" #a "\n\t"                                                         \
-  "vfmadd213ps 64 * (%c[R] + " #m ")(%[acc]), %%zmm17, %%zmm" #b "\n\t"                                               \
-  "vmovaps %%zmm" #a ", 64 * " #m "(%[acc])\n\tvmovaps %%zmm" #b ", 64 * (%c[R] + " #m ")(%[acc])\n\t"                \
+  "vmovaps 64 * " #m "(%[v]), %%zmm28\n\tvmovaps 64 * " #m "(%[v],%[stride]), %%zmm29\n\t"                            \
+  "vfmadd132ps 4 * " #m "(%[d])%{1to16%}, %%zmm28, %%zmm" #a "\n\t"                                                  \
+  "vfmadd132ps 4 * " #m "(%[d])%{1to16%}, %%zmm29, %%zmm" #b "\n\t"                                                  \
+  "vmovaps %%zmm" #a ", 64 * " #m "(%[v])\n\tvmovaps %%zmm" #b ", 64 * " #m "(%[v],%[stride])\n\t"                    \
   ".endif\n\t"
 #define ROWS(X) X(0, 0, 8) X(1, 1, 9) X(2, 2, 10) X(3, 3, 11) X(4, 4, 12) X(5, 5, 13) X(6, 6, 14) X(7, 7, 15)
 
 static_assert(kAvx512TileCoupling.even_part == 0b01011011 && kAvx512TileCoupling.odd_part == 0b01011011);
 
 template <int R>
-void multiply_tile(const ReadyChunk& ready, const TileInput& input, float* v, size_t v_stride) {
-  alignas(64) float acc[kMaxTilePanels * R * kPanelRows] = {};
+void multiply_tile(ReadyChunk& ready, const TileInput& input, float* v, size_t v_stride) {
   const uint32_t* w = ready.values[0];
   const std::byte* x = input.values;
-  for (uint32_t g = 0; g < ready.num_groups; ++g) {
-    uint64_t parts = ready.group / kPartInputs;
-    asm volatile(
-        "vmovdqa64 (%[minus]), %%zmm16\n\tvmovdqa64 64(%[minus]), %%zmm17\n\t"
-        ROWS(BEGIN)
-        ".p2align 5\n1:\n\t"
-        THREE_OF_ROWS(0, 1, 2) THREE_OF_ROWS(3, 4, 5) TWO_OF_ROWS(6, 7)
-        "add $1024, %[w]\n\tadd $64 * %c[R], %[x]\n\tdec %[parts]\n\tjnz 1b\n\t"
-        "vmovaps (%[scale]), %%zmm16\n\tvmovaps 64(%[scale]), %%zmm17\n\t"
-        ROWS(FINISH)
-        : [w] "+r"(w), [x] "+r"(x), [parts] "+r"(parts)
-        : [acc] "r"(acc), [scale] "r"(ready.scales[g]), [minus] "r"(ready.products[g]),
-          [products] "r"(input.products + g * R), [R] "i"(R), [second] "i"(sizeof ready.values[0])
-        : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-          "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22",
-          "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31");
-  }
-  for (int m = 0; m < R; ++m) {
-    const __m512 d = _mm512_set1_ps(input.d[m]);
-    for (uint32_t panel = 0; panel < kMaxTilePanels; ++panel) {
-      float* to = v + panel * v_stride + m * kPanelRows;
-      _mm512_store_ps(to, _mm512_fmadd_ps(_mm512_load_ps(acc + (panel * R + m) * kPanelRows), d, _mm512_load_ps(to)));
-    }
-  }
+  const int32_t* products = input.products;
+  const float* scales = ready.scales[0][0];
+  uint64_t first = 1, groups = ready.num_groups, parts;
+  static_assert(offsetof(ReadyChunk, products) - offsetof(ReadyChunk, scales) == sizeof ready.scales);
+  asm volatile(
+      "1:\n\t"
+      "vmovdqa64 %c[minus](%[scales]), %%zmm16\n\tvmovdqa64 64 + %c[minus](%[scales]), %%zmm17\n\t"
+      ROWS(BEGIN)
+      "mov %[group_parts], %k[parts]\n\t"
+      ".p2align 5\n2:\n\t"
+      THREE_OF_ROWS(0, 1, 2) THREE_OF_ROWS(3, 4, 5) TWO_OF_ROWS(6, 7)
+      "add $1024, %[w]\n\tadd $64 * %c[R], %[x]\n\tdec %[parts]\n\tjnz 2b\n\t"
+      "vmovaps (%[scales]), %%zmm16\n\tvmovaps 64(%[scales]), %%zmm17\n\t"
+      ROWS(CONVERT)
+      "dec %[first]\n\tjz 3f\n\t" ROWS(NEXT) "jmp 4f\n"
+      "3:\n\tvpxord %%zmm28, %%zmm28, %%zmm28\n\t" ROWS(FIRST)
+      "4:\n\t"
+      "dec %[groups]\n\tjz 5f\n\t"
+      ROWS(KEEP)
+      "add $128, %[scales]\n\tadd $4 * %c[R], %[products]\n\tjmp 1b\n"
+      "5:\n\t"
+      ROWS(ADD)
+      : [w] "+&r"(w), [x] "+&r"(x), [products] "+&r"(products), [scales] "+&r"(scales), [groups] "+&r"(groups),
+        [first] "+&r"(first), [parts] "=&r"(parts)
+      : [acc] "r"(ready.acc), [v] "r"(v), [stride] "r"(v_stride * sizeof(float)), [d] "r"(input.d),
+        [group_parts] "m"(ready.group_parts), [R] "i"(R), [second] "i"(sizeof ready.values[0]),
+        [minus] "i"(sizeof ready.scales)
+      : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22",
+        "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31");
 }
 
 }  // namespace
 
-void avx512_multiply_tile(const ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride) {
+void avx512_multiply_tile(ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride) {
   switch (rows) {
     case 1: return multiply_tile<1>(ready, x, v, v_stride);
     case 2: return multiply_tile<2>(ready, x, v, v_stride);

@@ -8,6 +8,6 @@ namespace slipstream {
 inline constexpr uint32_t kAvx512TileRows = 8;
 
 // For 1 <= rows <= 8, coupled as kAvx512TileCoupling says.
-void avx512_multiply_tile(const ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride);
+void avx512_multiply_tile(ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride);
 
 }  // namespace slipstream

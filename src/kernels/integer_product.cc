@@ -11,12 +11,13 @@ namespace {
 constexpr size_t kRowBlockBytes = 256 << 10;
 constexpr uint32_t kInputBlock = 2048;  // inputs of a row block, unless one bias block is longer
 
-// What one thread needs beside its sums. At the begin of `scratch`.
+// What one thread needs beside its sums. At the first page of `scratch`.
 struct Workspace {
   ReadyChunk ready;
-  PanelBiases biases;
+  BiasSpace biases;
 };
-static_assert(sizeof(Workspace) <= 64 << 10);  // matmul_scratch_bytes
+constexpr size_t kPage = alignof(Workspace);
+static_assert(sizeof(Workspace) + kPage <= 64 << 10);  // matmul_scratch_bytes
 
 struct Product {
   const IntegerKernels& kernels;
@@ -35,9 +36,6 @@ struct Product {
     return {x + activations.values_at(chunk, tile),
             reinterpret_cast<const int32_t*>(x + activations.products_at(w.format.group, chunk, tile)),
             reinterpret_cast<const float*>(x + activations.d_at(chunk, activations.tile_begin(tile)))};
-  }
-  const float* input_sums(uint32_t bias_block, uint32_t row) const {
-    return reinterpret_cast<const float*>(x + activations.sums_at(w.format.group, bias_block, row));
   }
   WeightPanel panel(uint32_t index) const { return WeightPanel(w, index, block, panel_bytes); }
   uint32_t width(uint32_t panel_index) const { return smaller(kPanelRows, w.rows - panel_index * kPanelRows); }
@@ -66,10 +64,8 @@ bool bias_block_ends(const Product& product, uint32_t chunk) {
 void add_bias_block(const Product& product, const WeightPanel& panel, uint32_t chunk, uint32_t begin, uint32_t end,
                     float* sums) {
   const uint32_t bias_block = chunk / product.bias_block_chunks;
-  const float* input_sums = product.input_sums(bias_block, begin);
-  if (end - begin == 1) return product.kernels.add_biases_once(panel, bias_block, input_sums, sums);
-  product.kernels.load_biases(panel, bias_block, product.workspace.biases);
-  product.kernels.add_biases(product.workspace.biases, end - begin, input_sums, sums);
+  const std::byte* input_sums = product.x + product.activations.sums_at(panel.format.group, bias_block, begin);
+  product.kernels.add_biases(panel, bias_block, end - begin, input_sums, sums, product.workspace.biases);
 }
 
 // -- few rows ------------------------------------------------------------------------------------
@@ -208,7 +204,8 @@ void multiply_many(const Product& product, Range panels) {
 void multiply_integers(const IntegerKernels& kernels, const PackedMatrix& w, const MatmulInput& x, Range panels,
                        Matrix<float> y, std::byte* scratch) {
   const uint32_t rows = x.rows.rows;
-  auto* sums = reinterpret_cast<float*>(scratch + sizeof(Workspace));
+  std::byte* page = scratch + (kPage - reinterpret_cast<uintptr_t>(scratch) % kPage) % kPage;
+  auto* sums = reinterpret_cast<float*>(page + sizeof(Workspace));
   const Product product{
       .kernels = kernels,
       .w = w,
@@ -218,7 +215,7 @@ void multiply_integers(const IntegerKernels& kernels, const PackedMatrix& w, con
       .panel_bytes = packed_panel_bytes(w.format, w.cols),
       .bias_block_chunks = kBiasGroups * w.format.group / kChunkInputs,
       .y = y,
-      .workspace = *reinterpret_cast<Workspace*>(scratch),
+      .workspace = *reinterpret_cast<Workspace*>(page),
       .sums = sums,
       .narrow_sums = sums + static_cast<size_t>(rows) * kPanelRows * kMaxTilePanels,
   };

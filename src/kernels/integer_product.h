@@ -20,21 +20,22 @@ struct TileInput {
   const float* d;             // [rows]
 };
 
-// A chunk of a panel or two, made ready for many rows: lives in L1.
+// A chunk of a panel or two, made ready for many rows: lives in L1. A load waits for a store shortly before it whose
+// address has the same last 12 bits. `values` begin at a page, a part of 32 inputs takes 1 KB of each panel, and
+// groups end after a whole number of parts: so what is stored then, `acc`, stands 1 KB behind a page's begin.
 struct ReadyChunk {
-  alignas(64) uint32_t values[kMaxTilePanels][kChunkPairs * kPanelRows];  // [128 pairs][16] int16 pairs
+  alignas(4096) uint32_t values[kMaxTilePanels][kChunkPairs * kPanelRows];  // [128 pairs][16] int16 pairs
+  std::byte unused[1024];
+  alignas(64) float acc[kMaxTilePanels * 8 * kPanelRows];
   alignas(64) PanelLanes scales[kChunkParts][kMaxTilePanels];
   alignas(64) int32_t products[kChunkParts][kMaxTilePanels][kPanelRows];  // minus the groups' q0 q1 + q2 q3
   uint32_t num_groups;
-  uint32_t group;
+  uint32_t group_parts;  // 1, 2, 4
 };
 
-// The biases of one bias block of a panel in two bf16 parts (bf16 biases have no second).
-struct PanelBiases {
-  alignas(64) PanelLanes high[kBiasGroups];
-  alignas(64) PanelLanes low[kBiasGroups];
-  uint32_t num_groups;  // made even by a group of zeros
-  bool two_part;
+// Room for the biases of one bias block of a panel, as an instruction set wants them.
+struct BiasSpace {
+  alignas(64) std::byte bytes[2 * kBiasGroups * sizeof(PanelLanes)];
 };
 
 // v[r] = fma(acc, d[r], v[r]) with acc = the chunk's groups in order, acc = fma(float(I), scale, acc), for the rows
@@ -53,14 +54,12 @@ struct IntegerKernels {
   // panel i [rows][16] from v + i * v_stride.
   uint32_t tile_panels;
   void (*make_ready)(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready);
-  void (*multiply_tile)(const ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride);
+  void (*multiply_tile)(ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride);
 
   // v[row][16] += a bias block's share for each row: planes xh bh, xl bh, xh bl, xl bl, each v + (even + odd).
-  // sums: [rows][high, low][32].
-  void (*load_biases)(const WeightPanel& panel, uint32_t bias_block, PanelBiases& biases);
-  void (*add_biases)(const PanelBiases& biases, uint32_t rows, const float* sums, float* v);
-  // Both of the above for one row, without the way through memory.
-  void (*add_biases_once)(const WeightPanel& panel, uint32_t bias_block, const float* sums, float* v);
+  // sums: the first row's.
+  void (*add_biases)(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, const std::byte* sums, float* v,
+                     BiasSpace& space);
 };
 
 // Kernels::matmul for quantised weights and activations laid out by kernels.layout.

@@ -33,8 +33,9 @@ struct WeightPanel {
     return smaller(all, num_groups - chunk * all);
   }
   SLIPSTREAM_INLINE const std::byte* group_at(uint32_t group) const {
-    return data + static_cast<size_t>(group / layout.groups) * layout.block_bytes + layout.value_bytes +
-           group % layout.groups * layout.group_bytes;
+    const uint32_t second = layout.groups - 1;  // 1 where a block has two: no division
+    return data + static_cast<size_t>(group >> second) * layout.block_bytes + layout.value_bytes +
+           (group & second) * layout.group_bytes;
   }
 };
 
