@@ -33,7 +33,7 @@ inline constexpr uint32_t kPartInputs = 32;  // of a chunk's 8 parts, in each of
 inline constexpr uint32_t kPartCouples = kPartInputs / 4;
 inline constexpr uint32_t kChunkParts = kChunkInputs / kPartInputs;
 inline constexpr uint32_t kNumGroupSizes = 3;
-inline constexpr uint32_t kGroupSizes[kNumGroupSizes] = {32, 64, 128};
+static constexpr uint32_t kGroupSizes[kNumGroupSizes] = {32, 64, 128};
 
 // Which couples are multiplied as above: bit j of a part's mask is inputs 4 j .. 4 j + 3.
 struct Coupling {

@@ -5,7 +5,7 @@
 #include "kernels/avx512_matmul_floats.h"
 
 #include "kernels/avx512_fp32_lanes.h"
-#include "kernels/avx2_panel.h"
+#include "kernels/weight_panel.h"
 
 namespace slipstream {
 namespace {
@@ -167,7 +167,7 @@ void multiply(const Product& product, Range rows, Range panels) {
 // shift give an input of 16 rows.
 void widen_quantised(const Product& product, const BlockLayout& block, uint32_t index, uint32_t first, uint32_t n,
                      float* out) {
-  const Avx2Panel panel(product.w, index, block, product.panel_bytes);
+  const WeightPanel panel(product.w, index, block, product.panel_bytes);
   const int bits = panel.format.bits;
   const bool affine = panel.affine();
   const auto load = [&](const std::byte* from) {

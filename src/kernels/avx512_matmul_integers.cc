@@ -1,6 +1,6 @@
-#include "kernels/avx2_matmul.h"
 #include "kernels/avx512_biases.h"
 #include "kernels/avx512_matmul.h"
+#include "kernels/avx512_matmul_floats.h"
 #include "kernels/avx512_panel.h"
 #include "kernels/avx512_stream.h"
 #include "kernels/avx512_tile.h"
@@ -33,7 +33,7 @@ void avx512_matmul(const PackedMatrix& w, const MatmulInput& x, Range panels, Ma
   };
   if (x.rows.rows == 0) return;
   if (w.format.quantised() && x.quantised != nullptr) return multiply_integers(kKernels, w, x, panels, y, scratch);
-  avx2_matmul_floats(w, x.rows, panels, y, scratch);
+  avx512_matmul_floats(w, x.rows, panels, y, scratch);
 }
 
 }  // namespace slipstream
