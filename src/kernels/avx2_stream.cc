@@ -13,10 +13,6 @@ struct alignas(32) Mask {
 };
 constexpr Mask kMask4(15), kMask8(255);
 
-// Ahead in the panel's stream, into L2: lines asked for into L1 wait for its few miss buffers (24 on Zen 4: 64 bytes
-// each, 130 ns = 12 GB/s). Never changes bits.
-constexpr int kPrefetchBytes = 8192;
-
 // As in avx2_tile.cc, one asm statement: sums in ymm 2m, 2m + 1. Up to 4 rows: 8, 9 the raw line, 10, 11 weights, 13
 // the mask, 14 activations, 15 product. 5 and 6 rows need 8 .. 11 for sums, so 12, 13 are raw line and weights in
 // turn and the mask stays in memory.
@@ -63,7 +59,8 @@ constexpr int kPrefetchBytes = 8192;
   ".else\n\t"                                                                                          \
   LOAD(i, 12, 13) SELECT(12, 13, 12, 13, "(%[mask])", odd, "(16 - %c[bits] - " odd ")")                \
   ".endif\n\t" ROWS("8 * %c[R] * " #i " + 4 * %c[R]")
-#define PREFETCH(i) "prefetcht1 64 * " #i " + %c[ahead](%[lines])\n\t"
+// Into L2: lines asked for into L1 wait for its few miss buffers (24 on Zen 4: 64 bytes each, 130 ns = 12 GB/s).
+#define PREFETCH(i) "prefetcht1 64 * " #i "(%[lines],%[ahead])\n\t"
 #define NEXT(label) "add $128, %[lines]\n\tadd $16 * %c[R], %[x]\n\tdec %[n]\n\tjnz " label "b\n\t"
 #define ZERO(m, a0, a1)                                                                                \
   ".if %c[R] > " #m "\n\t"                                                                             \
@@ -95,6 +92,7 @@ enum Part : int { kLow = 1, kHigh = 2, kBoth = 3 };
 struct Tile {
   const std::byte* x;  // moves on
   float* acc;          // [rows][16]
+  size_t prefetch_bytes;
 };
 
 // `count`: lines of one pass over the group, a multiple of 2; `passes`: stretches of 64 inputs (kBoth only).
@@ -114,12 +112,12 @@ inline __attribute__((always_inline)) void multiply_group(const std::byte* lines
       "mov %[count], %[n]\n2:\n\t" LINE(0, "4", "12") LINE(1, "4", "12") NEXT("2")
       ".endif\n\t"
       ".if %c[part] == 3\n\tdec %[passes]\n\tjnz 3b\n\t.endif\n\t"
-      "prefetcht1 %c[ahead](%[scale])\n\t" SCALES
+      "prefetcht1 (%[scale],%[ahead])\n\t" SCALES
       FINISH(0, 0, 1) FINISH(1, 2, 3) FINISH(2, 4, 5) FINISH(3, 6, 7) FINISH(4, 8, 9) FINISH(5, 10, 11)
       : [lines] "+r"(lines), [x] "+r"(tile.x), [n] "=&r"(n), [passes] "+r"(passes)
       : [acc] "r"(tile.acc), [scale] "r"(scale), [count] "r"(count / 2), [mask] "r"(kBits == 4 ? &kMask4 : &kMask8),
         [R] "i"(R), [bits] "i"(kBits), [is_signed] "i"(kSigned ? 1 : 0), [part] "i"(kPart),
-        [scale_type] "i"(static_cast<int>(kScale)), [ahead] "i"(kPrefetchBytes)
+        [scale_type] "i"(static_cast<int>(kScale)), [ahead] "r"(tile.prefetch_bytes)
       : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
         "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
@@ -127,7 +125,7 @@ inline __attribute__((always_inline)) void multiply_group(const std::byte* lines
 template <int kBits, bool kSigned, ScaleType kScale, int R>
 void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
   alignas(64) float acc[R * kPanelRows] = {};
-  Tile tile{input.values, acc};
+  Tile tile{input.values, acc, input.prefetch_bytes};
   const uint32_t group = panel.format.group, num_groups = panel.chunk_groups(chunk);
   const std::byte* block = panel.chunk_at(chunk);
   for (uint32_t g = 0; g < num_groups; ++g) {

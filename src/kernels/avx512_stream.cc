@@ -15,9 +15,6 @@ struct alignas(64) Mask {
 };
 constexpr Mask kMask4(15), kMask8(255);
 
-// Ahead in the panel's stream, into L2 (avx2_stream.cc).
-constexpr int kPrefetchBytes = 8192;
-
 // One asm statement. A step is a couple of the even part and the couple of the odd part 32 inputs further on: the halves
 // of one line's bytes where they have 4 bits, two lines where they have 8. Row m's sums are zmm m and m + 12, of the
 // even and the odd part: two groups of 32, or two halves of a larger one; up to 6 rows, acc is zmm m + 6. 24, 25 are the
@@ -110,7 +107,7 @@ template <int kBits, bool kSigned, bool kGroup32, int R>
 void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
   alignas(64) float acc[R > 6 ? R * kPanelRows : 1];
   const std::byte* lines = panel.chunk_at(chunk);
-  const std::byte* ahead = lines + kPrefetchBytes;
+  const std::byte* ahead = lines + input.prefetch_bytes;
   const std::byte* x = input.values;
   const int32_t* products = input.products;
   uint64_t groups = panel.chunk_groups(chunk), first = 1, passes, n;

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "kernels/stream_tuning.h"
+
 namespace slipstream {
 namespace {
 
@@ -35,7 +37,8 @@ struct Product {
   TileInput tile_input(uint32_t chunk, uint32_t tile) const {
     return {x + activations.values_at(chunk, tile),
             reinterpret_cast<const int32_t*>(x + activations.products_at(w.format.group, chunk, tile)),
-            reinterpret_cast<const float*>(x + activations.d_at(chunk, activations.tile_begin(tile)))};
+            reinterpret_cast<const float*>(x + activations.d_at(chunk, activations.tile_begin(tile))),
+            stream_tuning().prefetch_bytes};
   }
   WeightPanel panel(uint32_t index) const { return WeightPanel(w, index, block, panel_bytes); }
   uint32_t width(uint32_t panel_index) const { return smaller(kPanelRows, w.rows - panel_index * kPanelRows); }
@@ -70,6 +73,27 @@ void add_bias_block(const Product& product, const WeightPanel& panel, uint32_t c
 
 // -- few rows ------------------------------------------------------------------------------------
 constexpr uint32_t kMaxStreamTiles = 2;
+constexpr uint32_t kMaxStreamRows = 24;
+constexpr uint32_t kMaxStreams = 4;
+
+// Panels `first`, first + apart ..., chunk by chunk side by side: each is a stream from memory of its own.
+void stream_some(const Product& product, const StreamFunction* functions, uint32_t first, uint32_t streams,
+                 uint32_t apart) {
+  const ActivationLayout& activations = product.activations;
+  alignas(64) float sums[kMaxStreams][kMaxStreamRows * kPanelRows];
+  for (uint32_t s = 0; s < streams; ++s) memset(sums[s], 0, activations.rows * sizeof(PanelLanes));
+  for (uint32_t chunk = 0; chunk < activations.chunks; ++chunk) {
+    for (uint32_t s = 0; s < streams; ++s) {
+      const WeightPanel panel = product.panel(first + s * apart);
+      for (uint32_t tile = 0; tile < activations.tiles; ++tile) {
+        functions[tile](panel, chunk, product.tile_input(chunk, tile),
+                        sums[s] + activations.tile_begin(tile) * kPanelRows);
+      }
+      if (bias_block_ends(product, chunk)) add_bias_block(product, panel, chunk, 0, activations.rows, sums[s]);
+    }
+  }
+  for (uint32_t s = 0; s < streams; ++s) store_rows(product, first + s * apart, 0, activations.rows, sums[s]);
+}
 
 void stream_panels(const Product& product, Range panels) {
   const ActivationLayout& activations = product.activations;
@@ -78,20 +102,13 @@ void stream_panels(const Product& product, Range panels) {
     functions[tile] = product.kernels.stream_function(
         product.w.format, activations.tile_begin(tile + 1) - activations.tile_begin(tile));
   }
-  for (uint32_t p = panels.begin; p < panels.end; ++p) {
-    const WeightPanel panel = product.panel(p);
-    memset(product.sums, 0, activations.rows * sizeof(PanelLanes));
-    for (uint32_t chunk = 0; chunk < activations.chunks; ++chunk) {
-      for (uint32_t tile = 0; tile < activations.tiles; ++tile) {
-        functions[tile](panel, chunk, product.tile_input(chunk, tile),
-                        product.sums + activations.tile_begin(tile) * kPanelRows);
-      }
-      if (bias_block_ends(product, chunk)) {
-        add_bias_block(product, panel, chunk, 0, activations.rows, product.sums);
-      }
-    }
-    store_rows(product, p, 0, activations.rows, product.sums);
+  const uint32_t streams = smaller(smaller(stream_tuning().streams, kMaxStreams), panels.size());
+  const uint32_t apart = panels.size() / streams;
+  const Range together{panels.begin, panels.begin + apart};
+  for (uint32_t p = together.begin; p < together.end; ++p) {
+    stream_some(product, functions, p, streams, apart);
   }
+  for (uint32_t p = panels.begin + apart * streams; p < panels.end; ++p) stream_some(product, functions, p, 1, 0);
 }
 
 // -- many rows -----------------------------------------------------------------------------------

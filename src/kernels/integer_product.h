@@ -18,6 +18,7 @@ struct TileInput {
   const std::byte* values;    // [128 pairs][rows]
   const int32_t* products;    // [groups of a chunk][rows], for the weights' group size
   const float* d;             // [rows]
+  size_t prefetch_bytes;      // ahead in the panel; StreamTuning
 };
 
 // A chunk of a panel or two, made ready for many rows: lives in L1. A load waits for a store shortly before it whose
