@@ -5,10 +5,9 @@
 
 namespace slipstream {
 
-// Few rows or one: none is coupled, or all couples of the even parts. Many: where a vector has the width of two
-// pipes, a couple costs three operations instead of two, of which one and not two must be a multiplication; five
-// couples in eight keep both kinds of pipes busy. The last of the eight is not the last in time: see avx512_tile.cc.
-inline constexpr Coupling kAvx512StreamCoupling{0xff, 0};
+// Coupling costs three operations where two were, of which one and not two is a multiplication. So of eight couples five
+// keep both kinds of pipes busy, and four where weights must be shifted and masked besides.
+inline constexpr Coupling kAvx512StreamCoupling{0b01010101, 0b10101010};
 inline constexpr Coupling kAvx512TileCoupling{0b01011011, 0b01011011};
 
 // How rows are laid out for these products.

@@ -7,33 +7,28 @@
 namespace slipstream {
 namespace {
 
-struct alignas(64) Mask {
-  uint16_t word[32];
-  constexpr explicit Mask(uint16_t value) : word() {
-    for (uint16_t& w : word) w = value;
-  }
-};
-constexpr Mask kMask4(15), kMask8(255);
+// Ahead in the panel's stream: into L2 early, into L1 shortly before. Lines asked for into L1 wait for its few miss
+// buffers, and what waits there too long makes loads wait. Never changes bits.
+constexpr int kPrefetchL2 = 8192, kPrefetchL1 = 1024;
 
-// One asm statement. A step is a couple of the even part and the couple of the odd part 32 inputs further on: the halves
-// of one line's bytes where they have 4 bits, two lines where they have 8. Row m's sums are zmm m and m + 12, of the
-// even and the odd part: two groups of 32, or two halves of a larger one; up to 6 rows, acc is zmm m + 6. 24, 25 are the
-// even couple's weights, 26, 27 the odd one's; 28, 29 activations, 30 the weights' own products, 31 the mask.
+// One asm statement. A step is two couples with sums of their own, zmm m and m + 12 for row m. 4 bits: a couple of the
+// even part and the one 32 inputs further on, halves of one line's bytes. 8 bits: two lines, one after the other. Up to
+// 6 rows, acc is zmm m + 6. 24, 25 are the first couple's weights, 26, 27 the second's; 28, 29 activations; 30, 31 the
+// weights' own products.
 //
-// From three rows on the even couple is coupled (activation_layout.h), the odd one not: three multiplications and two
-// additions of a row, beside the shifting and masking of weights.
-#define PLAIN(part, m, sum, w0, w1, at)                                                                              \
-  "vpdpwssd " at " + 64 * %c[R] * " #part " + 4 * " #m "(%[x])%{1to16%}, %%zmm" #w0 ", %%zmm" #sum "\n\t"             \
-  "vpdpwssd " at " + 64 * %c[R] * " #part " + 4 * %c[R] + 4 * " #m "(%[x])%{1to16%}, %%zmm" #w1 ", %%zmm" #sum "\n\t"
-#define ROW(m, even, odd, keep, at)                                                                                  \
-  ".if %c[R] > " #m "\n\t"                                                                                            \
+// From three rows on one couple of the two is coupled (activation_layout.h): three multiplications and two additions of
+// a row, beside the shifting and masking of weights.
+#define PLAIN(m, sum, w0, w1, at)                                                                                    \
+  "vpdpwssd " at " + 4 * " #m "(%[x])%{1to16%}, %%zmm" #w0 ", %%zmm" #sum "\n\t"                                      \
+  "vpdpwssd " at " + 4 * %c[R] + 4 * " #m "(%[x])%{1to16%}, %%zmm" #w1 ", %%zmm" #sum "\n\t"
+#define COUPLED(m, sum, w0, w1, at)                                                                                  \
   ".if %c[coupled]\n\t"                                                                                              \
   "vpbroadcastd " at " + 4 * " #m "(%[x]), %%zmm28\n\tvpbroadcastd " at " + 4 * %c[R] + 4 * " #m "(%[x]), %%zmm29\n\t" \
-  "vpaddw %%zmm25, %%zmm28, %%zmm28\n\tvpaddw %%zmm24, %%zmm29, %%zmm29\n\t"                                          \
-  "vpdpwssd %%zmm28, %%zmm29, %%zmm" #even "\n\t"                                                                     \
-  ".else\n\t" PLAIN(0, m, even, 24, 25, at) ".endif\n\t"                                                             \
-  PLAIN(1, m, odd, 26, 27, at)                                                                                       \
-  ".endif\n\t"
+  "vpaddw %%zmm" #w1 ", %%zmm28, %%zmm28\n\tvpaddw %%zmm" #w0 ", %%zmm29, %%zmm29\n\t"                                \
+  "vpdpwssd %%zmm28, %%zmm29, %%zmm" #sum "\n\t"                                                                      \
+  ".else\n\t" PLAIN(m, sum, w0, w1, at) ".endif\n\t"
+#define ROW(m, a, b, keep, FIRST, SECOND, at0, at1)                                                                  \
+  ".if %c[R] > " #m "\n\t" FIRST(m, a, 24, 25, at0) SECOND(m, b, 26, 27, at1) ".endif\n\t"
 #define EACH_ROW(ROW, ...)                                                                                           \
   ROW(0, 0, 12, 6, __VA_ARGS__) ROW(1, 1, 13, 7, __VA_ARGS__) ROW(2, 2, 14, 8, __VA_ARGS__)                           \
   ROW(3, 3, 15, 9, __VA_ARGS__) ROW(4, 4, 16, 10, __VA_ARGS__) ROW(5, 5, 17, 11, __VA_ARGS__)                         \
@@ -45,103 +40,123 @@ constexpr Mask kMask4(15), kMask8(255);
   ".if " left "\n\tvpsllw $" left ", %%zmm" #from ", %%zmm" #to "\n\tvpsraw $16 - %c[bits], %%zmm" #to ", %%zmm" #to  \
   "\n\t.else\n\tvpsraw $16 - %c[bits], %%zmm" #from ", %%zmm" #to "\n\t.endif\n\t"                                    \
   ".elseif " left " == 0\n\tvpsrlw $" place ", %%zmm" #from ", %%zmm" #to "\n\t"                                      \
-  ".elseif " place " == 0\n\tvpandd %%zmm31, %%zmm" #from ", %%zmm" #to "\n\t"                                        \
-  ".else\n\tvpsrlw $" place ", %%zmm" #from ", %%zmm" #to "\n\tvpandd %%zmm31, %%zmm" #to ", %%zmm" #to "\n\t"        \
+  ".elseif " place " == 0\n\tvpandd %[mask]%{1to16%}, %%zmm" #from ", %%zmm" #to "\n\t"                               \
+  ".else\n\tvpsrlw $" place ", %%zmm" #from ", %%zmm" #to "\n\tvpandd %[mask]%{1to16%}, %%zmm" #to ", %%zmm" #to "\n\t" \
   ".endif\n\t"
-// Line i of this turn (8 bits: and the line 8 further on).
-#define STEP(i)                                                                                                      \
-  "vmovdqa64 64 * " #i "(%[lines]), %%zmm27\n\t"                                                                     \
-  SELECT(27, 24, "0", "(16 - %c[bits])") SELECT(27, 25, "8", "(8 - %c[bits])")                                       \
-  ".if %c[bits] == 8\n\t"                                                                                            \
-  "prefetcht1 128 * " #i "(%[ahead])\n\tprefetcht1 128 * " #i " + 64(%[ahead])\n\t"                                  \
-  "vmovdqa64 512 + 64 * " #i "(%[lines]), %%zmm27\n\t"                                                               \
-  SELECT(27, 26, "0", "(16 - %c[bits])") SELECT(27, 27, "8", "(8 - %c[bits])")                                       \
-  ".else\n\tprefetcht1 64 * " #i "(%[ahead])\n\t"                                                                    \
-  SELECT(27, 26, "4", "(12 - %c[bits])") SELECT(27, 27, "12", "(4 - %c[bits])") ".endif\n\t"                         \
-  ".if %c[coupled]\n\tvpdpwssd %%zmm24, %%zmm25, %%zmm30\n\t.endif\n\t"                                              \
-  EACH_ROW(ROW, "8 * %c[R] * " #i)
-#define BEGIN(m, even, odd, ...)                                                                                     \
+#define FETCH(offset)                                                                                                \
+  "prefetcht1 %c[far] + " offset "(%[lines])\n\tprefetcht0 %c[near] + " offset "(%[lines])\n\t"
+#define PRODUCTS(condition, w0, w1, to)                                                                              \
+  ".if %c[coupled]\n\t.if " condition "\n\tvpdpwssd %%zmm" #w0 ", %%zmm" #w1 ", %%zmm" #to "\n\t.endif\n\t.endif\n\t"
+// Line i of this turn: even ones with the first couple coupled, odd ones with the second.
+#define STEP_4(i, odd, FIRST, SECOND)                                                                                \
+  "vmovdqa64 64 * " #i "(%[lines]), %%zmm27\n\t" FETCH("64 * " #i)                                                   \
+  SELECT(27, 24, "0", "12") SELECT(27, 25, "8", "4") SELECT(27, 26, "4", "8") SELECT(27, 27, "12", "0")              \
+  ".if " #odd " && %c[group_32]\n\t" PRODUCTS("1", 26, 27, 31)                                                        \
+  ".elseif " #odd "\n\t" PRODUCTS("1", 26, 27, 30) ".else\n\t" PRODUCTS("1", 24, 25, 30) ".endif\n\t"                 \
+  EACH_ROW(ROW, FIRST, SECOND, "8 * %c[R] * " #i, "64 * %c[R] + 8 * %c[R] * " #i)
+// Lines 2 i and 2 i + 1 of this turn: of an even part the first is coupled, of an odd one the second.
+#define STEP_8(i, odd, FIRST, SECOND)                                                                                \
+  "vmovdqa64 128 * " #i "(%[lines]), %%zmm25\n\tvmovdqa64 128 * " #i " + 64(%[lines]), %%zmm27\n\t"                  \
+  FETCH("128 * " #i) FETCH("128 * " #i " + 64")                                                                      \
+  SELECT(25, 24, "0", "8") SELECT(25, 25, "8", "0") SELECT(27, 26, "0", "8") SELECT(27, 27, "8", "0")                \
+  PRODUCTS(#odd " == 0", 24, 25, 30) PRODUCTS(#odd, 26, 27, 30)                                                       \
+  EACH_ROW(ROW, FIRST, SECOND, "16 * %c[R] * " #i, "8 * %c[R] + 16 * %c[R] * " #i)
+#define BEGIN(m, a, b, keep, SECOND)                                                                                 \
   ".if %c[R] > " #m "\n\t"                                                                                            \
-  ".if %c[coupled]\n\tvpbroadcastd 4 * " #m "(%[products]), %%zmm" #even "\n\t"                                      \
-  ".else\n\tvpxord %%zmm" #even ", %%zmm" #even ", %%zmm" #even "\n\t.endif\n\t"                                      \
-  "vpxord %%zmm" #odd ", %%zmm" #odd ", %%zmm" #odd "\n\t"                                                           \
+  ".if %c[coupled]\n\tvpbroadcastd 4 * " #m "(%[products]), %%zmm" #a "\n\t"                                         \
+  ".else\n\tvpxord %%zmm" #a ", %%zmm" #a ", %%zmm" #a "\n\t.endif\n\t"                                               \
+  ".if %c[coupled] && " SECOND "\n\tvpbroadcastd 4 * %c[R] + 4 * " #m "(%[products]), %%zmm" #b "\n\t"               \
+  ".else\n\tvpxord %%zmm" #b ", %%zmm" #b ", %%zmm" #b "\n\t.endif\n\t"                                               \
   ".endif\n\t"
-// One scale or two: 24, 25. They stand at the end of the block's lines.
-#define SCALES                                                                                                       \
-  "cmpl $1, %[scale_type]\n\tmov %[group_bytes], %[n]\n\tja 5f\n\tje 4f\n\t"                                          \
-  "vpmovzxwd (%[lines]), %%zmm24\n\tvpmovzxwd (%[lines],%[n]), %%zmm25\n\t"                                           \
-  "vpslld $16, %%zmm24, %%zmm24\n\tvpslld $16, %%zmm25, %%zmm25\n\tjmp 6f\n"                                          \
-  "4:\n\tvcvtph2ps (%[lines]), %%zmm24\n\tvcvtph2ps (%[lines],%[n]), %%zmm25\n\tjmp 6f\n"                             \
-  "5:\n\tvmovups (%[lines]), %%zmm24\n\tvmovups (%[lines],%[n]), %%zmm25\n"                                           \
-  "6:\n\t"
+#define BEGIN_GROUP(SECOND)                                                                                          \
+  EACH_ROW(BEGIN, SECOND) "vpxord %%zmm30, %%zmm30, %%zmm30\n\tvpxord %%zmm31, %%zmm31, %%zmm31\n\t"
+// A group's scale from its place.
+#define SCALE(at, to)                                                                                                \
+  "cmpl $1, %[scale_type]\n\tja 101f\n\tje 100f\n\t"                                                                 \
+  "vpmovzxwd " at ", %%zmm" #to "\n\tvpslld $16, %%zmm" #to ", %%zmm" #to "\n\tjmp 102f\n"                            \
+  "100:\n\tvcvtph2ps " at ", %%zmm" #to "\n\tjmp 102f\n101:\n\tvmovups " at ", %%zmm" #to "\n102:\n\t"
 static_assert(static_cast<int>(ScaleType::kBf16) == 0 && static_cast<int>(ScaleType::kFp16) == 1);
-#define CONVERT(m, even, odd, ...)                                                                                   \
-  ".if %c[R] > " #m "\n\t"                                                                                            \
-  ".if %c[coupled]\n\tvpsubd %%zmm30, %%zmm" #even ", %%zmm" #even "\n\t.endif\n\t"                                   \
-  ".if %c[group_32]\n\tvcvtdq2ps %%zmm" #odd ", %%zmm" #odd "\n\t"                                                    \
-  ".else\n\tvpaddd %%zmm" #odd ", %%zmm" #even ", %%zmm" #even "\n\t.endif\n\t"                                       \
-  "vcvtdq2ps %%zmm" #even ", %%zmm" #even "\n\t"                                                                     \
-  ".endif\n\t"
-// acc = fma(float(sum), scale, acc). Beyond 6 rows acc is 0 (zmm 28), then in memory, in L1, and the new one stays in
-// `even` until KEEP.
-#define FIRST(m, even, odd, ...)                                                                                     \
-  ".if %c[R] > " #m "\n\tvfmadd213ps %%zmm28, %%zmm24, %%zmm" #even "\n\t.endif\n\t"
-#define NEXT(m, even, odd, ...)                                                                                      \
-  ".if %c[R] > " #m "\n\tvfmadd213ps 64 * " #m "(%[acc]), %%zmm24, %%zmm" #even "\n\t.endif\n\t"
-#define KEEP(m, even, odd, ...) ".if %c[R] > " #m "\n\tvmovaps %%zmm" #even ", 64 * " #m "(%[acc])\n\t.endif\n\t"
-#define EVEN(m, even, odd, keep, ...)                                                                                \
-  ".if %c[R] > " #m "\n\tvfmadd231ps %%zmm" #even ", %%zmm24, %%zmm" #keep "\n\t.endif\n\t"
-#define ODD(m, even, odd, keep, ...)                                                                                 \
-  ".if %c[R] > " #m "\n\t.if %c[R] <= 6\n\tvfmadd231ps %%zmm" #odd ", %%zmm25, %%zmm" #keep "\n\t"                    \
-  ".else\n\tvfmadd231ps %%zmm" #odd ", %%zmm25, %%zmm" #even "\n\t.endif\n\t.endif\n\t"
-#define ZERO(m, even, odd, keep, ...)                                                                                \
+// Where both sums are one group's: their sum, as fp32.
+#define JOIN(m, a, b, ...)                                                                                           \
+  ".if %c[R] > " #m "\n\tvpaddd %%zmm" #b ", %%zmm" #a ", %%zmm" #a "\n\t"                                            \
+  ".if %c[coupled]\n\tvpsubd %%zmm30, %%zmm" #a ", %%zmm" #a "\n\t.endif\n\t"                                         \
+  "vcvtdq2ps %%zmm" #a ", %%zmm" #a "\n\t.endif\n\t"
+// Where each is a group's.
+#define CONVERT(m, a, b, ...)                                                                                        \
+  ".if %c[R] > " #m "\n\t.if %c[coupled]\n\t"                                                                        \
+  "vpsubd %%zmm30, %%zmm" #a ", %%zmm" #a "\n\tvpsubd %%zmm31, %%zmm" #b ", %%zmm" #b "\n\t.endif\n\t"                \
+  "vcvtdq2ps %%zmm" #a ", %%zmm" #a "\n\tvcvtdq2ps %%zmm" #b ", %%zmm" #b "\n\t.endif\n\t"
+// acc = fma(float(sum), scale, acc). Beyond 6 rows acc is 0 (zmm 28), then in memory, in L1.
+#define FIRST(m, a, b, ...) ".if %c[R] > " #m "\n\tvfmadd213ps %%zmm28, %%zmm24, %%zmm" #a "\n\t.endif\n\t"
+#define NEXT(m, a, b, ...) ".if %c[R] > " #m "\n\tvfmadd213ps 64 * " #m "(%[acc]), %%zmm24, %%zmm" #a "\n\t.endif\n\t"
+#define SUM(m, a, b, keep, ...)                                                                                      \
+  ".if %c[R] > " #m "\n\tvfmadd231ps %%zmm" #a ", %%zmm24, %%zmm" #keep "\n\t.endif\n\t"
+#define SUM_SECOND(m, a, b, keep, ...)                                                                               \
+  ".if %c[R] > " #m "\n\t.if %c[R] <= 6\n\tvfmadd231ps %%zmm" #b ", %%zmm25, %%zmm" #keep "\n\t"                      \
+  ".else\n\tvfmadd231ps %%zmm" #b ", %%zmm25, %%zmm" #a "\n\t.endif\n\t.endif\n\t"
+#define KEEP(m, a, ...) ".if %c[R] > " #m "\n\tvmovaps %%zmm" #a ", 64 * " #m "(%[acc])\n\t.endif\n\t"
+#define ZERO(m, a, b, keep, ...)                                                                                     \
   ".if %c[R] > " #m "\n\tvpxord %%zmm" #keep ", %%zmm" #keep ", %%zmm" #keep "\n\t.endif\n\t"
+#define ADD_GROUP                                                                                                    \
+  ".if %c[R] <= 6\n\t" EACH_ROW(SUM, )                                                                               \
+  ".else\n\tdec %[first]\n\tjz 103f\n\t" EACH_ROW(NEXT, ) "jmp 104f\n"                                               \
+  "103:\n\tvpxord %%zmm28, %%zmm28, %%zmm28\n\t" EACH_ROW(FIRST, ) "104:\n\t.endif\n\t"
+#define KEEP_GROUPS ".if %c[R] > 6\n\t" EACH_ROW(KEEP, ) ".endif\n\t"
 // v = fma(acc, d, v); n points at v, passes at d.
-#define ADD(m, even, odd, keep, ...)                                                                                 \
+#define ADD(m, a, b, keep, ...)                                                                                      \
   ".if %c[R] > " #m "\n\tvmovaps 64 * " #m "(%[n]), %%zmm28\n\t"                                                      \
   ".if %c[R] <= 6\n\tvfmadd231ps 4 * " #m "(%[passes])%{1to16%}, %%zmm" #keep ", %%zmm28\n\t"                         \
-  ".else\n\tvfmadd231ps 4 * " #m "(%[passes])%{1to16%}, %%zmm" #even ", %%zmm28\n\t.endif\n\t"                        \
+  ".else\n\tvfmadd231ps 4 * " #m "(%[passes])%{1to16%}, %%zmm" #a ", %%zmm28\n\t.endif\n\t"                           \
   "vmovaps %%zmm28, 64 * " #m "(%[n])\n\t.endif\n\t"
+// So many turns of two steps.
+#define TURNS(count, label, bytes, inputs, STEPS)                                                                    \
+  "mov $" count ", %k[n]\n\t.p2align 5\n" label ":\n\t" STEPS                                                         \
+  "add $" bytes ", %[lines]\n\tadd $" inputs " * 2 * %c[R], %[x]\n\tdec %[n]\n\tjnz " label "b\n\t"
+
+// A pass of 64 inputs, and the end of a group or two; 9 is where the chunk is done.
+#define PASS_4                                                                                                       \
+  TURNS("4", "3", "128", "8", STEP_4(0, 0, COUPLED, PLAIN) STEP_4(1, 1, PLAIN, COUPLED))                             \
+  "add $64 * %c[R], %[x]\n\tdec %[passes]\n\tjnz 2b\n\t" SCALE("(%[lines])", 24)                                     \
+  ".if %c[group_32]\n\t" EACH_ROW(CONVERT, ) ADD_GROUP "dec %[groups]\n\tjz 9f\n\t"                                   \
+  "mov %[group_bytes], %[n]\n\t" SCALE("(%[lines],%[n])", 25) EACH_ROW(SUM_SECOND, )                                  \
+  ".else\n\t" EACH_ROW(JOIN, ) ADD_GROUP ".endif\n\t"                                                                \
+  "dec %[groups]\n\tjz 9f\n\t" KEEP_GROUPS "add $4 * %c[R] * (1 + %c[group_32]), %[products]\n\t"
+#define PASS_8                                                                                                       \
+  TURNS("2", "3", "256", "16", STEP_8(0, 0, COUPLED, PLAIN) STEP_8(1, 0, COUPLED, PLAIN))                            \
+  ".if %c[group_32]\n\t" SCALE("512(%[lines])", 24) EACH_ROW(JOIN, ) ADD_GROUP "dec %[groups]\n\tjz 9f\n\t"           \
+  KEEP_GROUPS "add $4 * %c[R], %[products]\n\t" BEGIN_GROUP("0") ".endif\n\t"                                        \
+  TURNS("2", "4", "256", "16", STEP_8(0, 1, PLAIN, COUPLED) STEP_8(1, 1, PLAIN, COUPLED))                            \
+  "dec %[passes]\n\tjnz 2b\n\t"                                                                                      \
+  ".if %c[group_32]\n\tmov %[group_bytes], %[n]\n\t" SCALE("(%[lines],%[n])", 24)                                     \
+  ".else\n\t" SCALE("(%[lines])", 24) ".endif\n\t" EACH_ROW(JOIN, ) ADD_GROUP                                         \
+  "dec %[groups]\n\tjz 9f\n\t" KEEP_GROUPS "add $4 * %c[R], %[products]\n\t"
 
 template <int kBits, bool kSigned, bool kGroup32, int R>
 void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
   alignas(64) float acc[R > 6 ? R * kPanelRows : 1];
   const std::byte* lines = panel.chunk_at(chunk);
-  const std::byte* ahead = lines + input.prefetch_bytes;
   const std::byte* x = input.values;
   const int32_t* products = input.products;
   uint64_t groups = panel.chunk_groups(chunk), first = 1, passes, n;
   const uint64_t block_passes = panel.layout.inputs / 64, group_bytes = panel.layout.group_bytes;
   const uint64_t scale_lines = (panel.layout.block_bytes - panel.layout.value_bytes) / 64;
   const uint32_t scale_type = static_cast<uint32_t>(panel.format.scales);
+  const uint32_t mask = kBits == 4 ? 0x000f000f : 0x00ff00ff;
   asm volatile(
-      ".if %c[R] <= 6\n\t" EACH_ROW(ZERO, ) ".endif\n\t"
-      "vmovdqa64 %[mask], %%zmm31\n"
-      "1:\n\t" EACH_ROW(BEGIN, ) "vpxord %%zmm30, %%zmm30, %%zmm30\n\tmov %[block_passes], %[passes]\n"
-      "2:\n\tmov $4, %k[n]\n"
-      ".p2align 5\n3:\n\t" STEP(0) STEP(1)
-      "add $128, %[lines]\n\tadd $16 * %c[bits] * 2, %[ahead]\n\tadd $16 * %c[R], %[x]\n\tdec %[n]\n\tjnz 3b\n\t"
-      ".if %c[bits] == 8\n\tadd $512, %[lines]\n\t.endif\n\tadd $64 * %c[R], %[x]\n\t"
-      "dec %[passes]\n\tjnz 2b\n\t"
-      SCALES
-      EACH_ROW(CONVERT, )
-      ".if %c[R] <= 6\n\t" EACH_ROW(EVEN, )
-      ".else\n\tdec %[first]\n\tjz 4f\n\t" EACH_ROW(NEXT, ) "jmp 5f\n"
-      "4:\n\tvpxord %%zmm28, %%zmm28, %%zmm28\n\t" EACH_ROW(FIRST, ) "5:\n\t.endif\n\t"
-      ".if %c[group_32]\n\tdec %[groups]\n\tjz 8f\n\t" EACH_ROW(ODD, ) ".endif\n\t"
-      "dec %[groups]\n\tjz 8f\n\t"
-      ".if %c[R] > 6\n\t" EACH_ROW(KEEP, ) ".endif\n\t"
-      "add $4 * %c[R] * (1 + %c[group_32]), %[products]\n\tmov %[scale_lines], %[n]\n"
-      "7:\n\tprefetcht1 (%[ahead])\n\tadd $64, %[ahead]\n\tadd $64, %[lines]\n\tdec %[n]\n\tjnz 7b\n\tjmp 1b\n"
-      "8:\n\tmov %[v], %[n]\n\tmov %[d], %[passes]\n\t" EACH_ROW(ADD, )
-      "mov %[scale_lines], %[groups]\n"
-      "9:\n\tprefetcht1 (%[ahead])\n\tadd $64, %[ahead]\n\tdec %[groups]\n\tjnz 9b\n\t"
-      : [lines] "+&r"(lines), [ahead] "+&r"(ahead), [x] "+&r"(x), [products] "+&r"(products), [groups] "+&r"(groups),
-        [first] "+&r"(first), [passes] "=&r"(passes), [n] "=&r"(n)
+      ".if %c[R] <= 6\n\t" EACH_ROW(ZERO, ) ".endif\n"
+      "1:\n\t" BEGIN_GROUP("%c[bits] == 4 && %c[group_32]") "mov %[block_passes], %[passes]\n"
+      "2:\n\t.if %c[bits] == 4\n\t" PASS_4 ".else\n\t" PASS_8 ".endif\n\t"
+      "mov %[scale_lines], %[n]\n"
+      "7:\n\t" FETCH("0") "add $64, %[lines]\n\tdec %[n]\n\tjnz 7b\n\tjmp 1b\n"
+      "9:\n\tmov %[scale_lines], %[n]\n"
+      "8:\n\t" FETCH("0") "add $64, %[lines]\n\tdec %[n]\n\tjnz 8b\n\t"
+      "mov %[v], %[n]\n\tmov %[d], %[passes]\n\t" EACH_ROW(ADD, )
+      : [lines] "+&r"(lines), [x] "+&r"(x), [products] "+&r"(products), [groups] "+&r"(groups), [first] "+&r"(first),
+        [passes] "=&r"(passes), [n] "=&r"(n)
       : [acc] "r"(acc), [v] "m"(v), [d] "m"(input.d), [block_passes] "m"(block_passes), [group_bytes] "m"(group_bytes),
-        [scale_lines] "m"(scale_lines), [scale_type] "m"(scale_type), [mask] "m"(kBits == 4 ? kMask4 : kMask8),
-        [R] "i"(R), [bits] "i"(kBits), [is_signed] "i"(kSigned ? 1 : 0), [group_32] "i"(kGroup32 ? 1 : 0),
-        [coupled] "i"(R > kAvx512PlainRows ? 1 : 0)
+        [scale_lines] "m"(scale_lines), [scale_type] "m"(scale_type), [mask] "m"(mask), [R] "i"(R), [bits] "i"(kBits),
+        [is_signed] "i"(kSigned ? 1 : 0), [group_32] "i"(kGroup32 ? 1 : 0),
+        [coupled] "i"(R > kAvx512PlainRows ? 1 : 0), [far] "i"(kPrefetchL2), [near] "i"(kPrefetchL1)
       : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
         "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22",
         "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31");
