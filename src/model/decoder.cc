@@ -23,6 +23,9 @@ Matrix<float> columns(Matrix<float> whole, uint32_t first, uint32_t count) {
   return {whole.data + first, whole.rows, count, whole.stride};
 }
 
+// Less of a matrix is not worth a call of its own: 2 us of reading.
+constexpr size_t kPieceBytes = 64 << 10;
+
 }  // namespace
 
 Decoder::Decoder(const ModelConfig& config, const Weights& weights, const Kernels& kernels, const KvStorage& kv,
@@ -37,6 +40,7 @@ Decoder::Decoder(const ModelConfig& config, const Weights& weights, const Kernel
       group_(config.num_heads / config.num_kv_heads),
       rope_(config),
       experts_(config, kernels, work, pool, quantise),
+      panels_(pool.num_threads()),
       gate_chunks_(config.has_dense_layer() ? config.intermediate_size : 0, kChunkInputs) {
   const uint32_t max_rows = work.residual.rows;
   places_.resize(max_rows);
@@ -124,28 +128,36 @@ void Decoder::norm(const float* weight, bool quantise) {
 
 MatmulInput Decoder::input(Matrix<float> x) const { return {x, quantise_ ? work_.quantised : nullptr}; }
 
-// q, k, v = W_q hidden, W_k hidden, W_v hidden, of the normed residual. Their panels, laid end to end, are cut evenly.
+// q, k, v = W_q hidden, W_k hidden, W_v hidden, of the normed residual: their panels laid end to end.
 void Decoder::multiply_qkv(const LayerWeights& layer) {
   const std::array<const PackedMatrix*, 3> products{&layer.q, &layer.k, &layer.v};
   const bool quantise = std::ranges::any_of(products, [&](auto* weights) { return reads_quantised(*weights); });
-  const uint32_t num_panels = layer.q.num_panels() + layer.k.num_panels() + layer.v.num_panels();
-  const auto multiply = [&](uint32_t thread) {
-    const Range mine = split(num_panels, thread, pool_.num_threads());
+  const auto multiply = [&](Range mine, uint32_t thread) {
     uint32_t first_panel = 0;  // the product's, among all
     uint32_t first_col = 0;    // in qkv
     for (const PackedMatrix* weights : products) {
-      const Range panels{std::max(mine.begin, first_panel) - first_panel,
-                         std::min(mine.end, first_panel + weights->num_panels()) - first_panel};
-      if (mine.begin < first_panel + weights->num_panels() && mine.end > first_panel) {
-        kernels_.matmul(*weights, input(rows(work_.hidden)), panels,
+      const uint32_t end_panel = first_panel + weights->num_panels();
+      const Range panels{std::max(mine.begin, first_panel), std::min(mine.end, end_panel)};
+      if (!panels.empty()) {
+        kernels_.matmul(*weights, input(rows(work_.hidden)), {panels.begin - first_panel, panels.end - first_panel},
                         columns(rows(work_.qkv), first_col, weights->rows), work_.thread_scratch(thread));
       }
-      first_panel += weights->num_panels();
+      first_panel = end_panel;
       first_col += weights->rows;
     }
   };
+  const uint32_t num_panels = layer.q.num_panels() + layer.k.num_panels() + layer.v.num_panels();
   pool_.run_tasks_then(
-      num_row_tasks(), [&](uint32_t task, uint32_t) { norm_rows(task, layer.attention_norm, quantise); }, multiply);
+      num_row_tasks(), [&](uint32_t task, uint32_t) { norm_rows(task, layer.attention_norm, quantise); },
+      [&](uint32_t thread) { share_panels(layer.q, num_panels, thread, multiply); });
+}
+
+// multiply(panels, thread) for what this thread gets of a product's panels, or those of several whose panels are alike.
+template <class Multiply>
+void Decoder::share_panels(const PackedMatrix& alike, uint32_t num_panels, uint32_t thread, const Multiply& multiply) {
+  const size_t panel_bytes = packed_panel_bytes(alike.format, alike.cols);
+  panels_.share(num_panels, static_cast<uint32_t>(kPieceBytes / panel_bytes), thread,
+                [&](Range panels) { multiply(panels, thread); });
 }
 
 // One KV head's q, k and v in some rows: bias and norm (where the family has them), rotation; then K and V into the
@@ -216,15 +228,13 @@ void Decoder::add_attended(const PackedMatrix& o) {
     kernels_.quantise(rows(work_.attended), rows_of_task(task / num_parts),
                       split(chunks.end, task % num_parts, num_parts), work_.quantised, work_.finite.data());
   };
-  pool_.run_tasks_then(reads_quantised(o) ? num_row_tasks() * num_parts : 0, quantise, [&](uint32_t thread) {
-    add_product(o, input(rows(work_.attended)), thread);
-  });
+  const auto add = [&](Range panels, uint32_t thread) { add_product(o, input(rows(work_.attended)), panels, thread); };
+  pool_.run_tasks_then(reads_quantised(o) ? num_row_tasks() * num_parts : 0, quantise,
+                       [&](uint32_t thread) { share_panels(o, o.num_panels(), thread, add); });
 }
 
-// One thread's part of residual += W x.
-void Decoder::add_product(const PackedMatrix& weights, const MatmulInput& x, uint32_t thread) {
-  const Range panels = split(weights.num_panels(), thread, pool_.num_threads());
-  if (panels.empty()) return;
+// residual += W x in the columns of some panels.
+void Decoder::add_product(const PackedMatrix& weights, const MatmulInput& x, Range panels, uint32_t thread) {
   const Matrix<float> y = rows(work_.hidden);
   kernels_.matmul(weights, x, panels, y, work_.thread_scratch(thread));
   const uint32_t begin = panels.begin * kPanelRows;
@@ -240,8 +250,7 @@ void Decoder::multiply_gate_up(const LayerWeights& layer) {
   const MlpWeights& mlp = layer.mlp;
   const bool quantise = reads_quantised(mlp.gate) || reads_quantised(mlp.up);
   const bool quantise_gate = reads_quantised(mlp.down);
-  const auto multiply = [&](uint32_t thread) {
-    const Range mine = split(mlp.gate.num_panels(), thread, pool_.num_threads());
+  const auto multiply = [&](Range mine, uint32_t thread) {
     const Matrix<float> gate = rows(work_.gate);
     for (uint32_t first = mine.begin; first < mine.end; first += kGatePanels) {
       const Range panels{first, std::min(first + kGatePanels, mine.end)};
@@ -255,13 +264,15 @@ void Decoder::multiply_gate_up(const LayerWeights& layer) {
     }
   };
   pool_.run_tasks_then(
-      num_row_tasks(), [&](uint32_t task, uint32_t) { norm_rows(task, layer.mlp_norm, quantise); }, multiply);
+      num_row_tasks(), [&](uint32_t task, uint32_t) { norm_rows(task, layer.mlp_norm, quantise); },
+      [&](uint32_t thread) { share_panels(mlp.gate, mlp.gate.num_panels(), thread, multiply); });
 }
 
 // residual += W_down gate.
 void Decoder::add_down(const PackedMatrix& down) {
   const MatmulInput x{rows(work_.gate), quantise_ ? work_.gate_quantised : nullptr};
-  pool_.run([&](uint32_t thread) { add_product(down, x, thread); });
+  const auto add = [&](Range panels, uint32_t thread) { add_product(down, x, panels, thread); };
+  pool_.run([&](uint32_t thread) { share_panels(down, down.num_panels(), thread, add); });
 }
 
 void Decoder::keep(std::span<const uint32_t> pass_rows, uint32_t first) {
@@ -279,6 +290,7 @@ void Decoder::keep(std::span<const uint32_t> pass_rows, uint32_t first) {
 }
 
 void Decoder::project_logits(uint32_t count, uint8_t* finite) {
+  const PackedMatrix& head = weights_.lm_head;
   const uint32_t num_threads = pool_.num_threads();
   const uint32_t block_rows = work_.residual.rows;  // what `quantised` and the scratch have room for
   for (uint32_t first = 0; first < count; first += block_rows) {
@@ -290,16 +302,16 @@ void Decoder::project_logits(uint32_t count, uint8_t* finite) {
     const auto quantise = [&](uint32_t task, uint32_t) {
       kernels_.quantise(x, split(block, task, num_threads), all_chunks(x.cols), work_.quantised, block_finite);
     };
-    pool_.run_tasks_then(reads_quantised(weights_.lm_head) ? num_threads : 0, quantise, [&](uint32_t thread) {
-      const Range panels = split(weights_.lm_head.num_panels(), thread, num_threads);
-      if (panels.empty()) return;
-      kernels_.matmul(weights_.lm_head, input(x), panels, y, work_.thread_scratch(thread));
+    const auto multiply = [&](Range panels, uint32_t thread) {
+      kernels_.matmul(head, input(x), panels, y, work_.thread_scratch(thread));
       const uint32_t begin = panels.begin * kPanelRows;
-      const uint32_t end = std::min(panels.end * kPanelRows, weights_.lm_head.rows);
+      const uint32_t end = std::min(panels.end * kPanelRows, head.rows);
       for (uint32_t row = 0; row < block; ++row) {
         if (!all_finite(y.row(row) + begin, end - begin)) work_.logits_finite[size_t{thread} * block + row] = 0;
       }
-    });
+    };
+    pool_.run_tasks_then(reads_quantised(head) ? num_threads : 0, quantise,
+                         [&](uint32_t thread) { share_panels(head, head.num_panels(), thread, multiply); });
     for (uint32_t thread = 0; thread < num_threads; ++thread) {
       for (uint32_t row = 0; row < block; ++row) {
         if (work_.logits_finite[size_t{thread} * block + row] == 0) block_finite[row] = 0;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/shared_ranges.h"
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
 #include "model/expert_mlp.h"
@@ -78,7 +79,9 @@ class Decoder {
   void norm_rows(uint32_t task, const float* weight, bool quantise);
   void rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass, uint32_t kv_head, Range which);
   void attend_item(const KvView& kv, const Pass& pass, const AttentionItem& item, uint32_t thread);
-  void add_product(const PackedMatrix& weights, const MatmulInput& x, uint32_t thread);
+  void add_product(const PackedMatrix& weights, const MatmulInput& x, Range panels, uint32_t thread);
+  template <class Multiply>
+  void share_panels(const PackedMatrix& alike, uint32_t num_panels, uint32_t thread, const Multiply& multiply);
 
   Matrix<float> rows(Matrix<float> whole) const { return {whole.data, num_rows_, whole.cols, whole.stride}; }
   MatmulInput input(Matrix<float> x) const;
@@ -106,6 +109,7 @@ class Decoder {
   // Shared by the threads of a fork-join.
   std::atomic<uint64_t> num_clamped_kv_{0};  // relaxed: a counter
   std::atomic<uint32_t> next_item_{0};       // relaxed: only hands out numbers
+  SharedRanges panels_;                      // of the product being computed
   SectionCounts gate_chunks_;                // of gate
 };
 
