@@ -51,7 +51,8 @@ def slipstream_values(text):
 
 def llama_command(given, model, streams):
     if streams == 0:
-        sizes = ["-npp", PREFILL, "-ntg", 0, "-npl", "1,1,1", "-c", 2 * PREFILL]
+        # (Without a token after it the speed of tokens would be no number.)
+        sizes = ["-npp", PREFILL, "-ntg", 1, "-npl", "1,1,1", "-c", 2 * PREFILL]
     else:
         # -pps: the prompt is computed once and then copied, so each stream has K and V of its own all the same.
         sizes = ["-npp", CONTEXT, "-ntg", TOKENS, "-npl", streams, "-pps", "-c", streams * (CONTEXT + TOKENS + 64)]
@@ -61,7 +62,7 @@ def llama_command(given, model, streams):
 
 def llama_values(text):
     rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    return [row["speed_tg"] if row["tg"] else row["speed_pp"] for row in rows]
+    return [row["speed_tg"] if row["tg"] == TOKENS else row["speed_pp"] for row in rows]
 
 
 def script_command(script, environment, *options, library=None):

@@ -84,7 +84,7 @@ class Compare(unittest.TestCase):
         self.assertIn("--prompt 256 --tokens 64 --streams 16", openvino)
         self.assertIn("bench prefill", ours_prefill)
         self.assertIn("--prompt 512", ours_prefill)
-        self.assertIn("-npp 512 -ntg 0 -npl 1,1,1", llama_prefill)
+        self.assertIn("-npp 512 -ntg 1 -npl 1,1,1", llama_prefill)
         self.assertIn("--prompt 512 --tokens 0 --streams 1", openvino_prefill)
         for call in self.calls():
             self.assertEqual(call[call.index("-t" if "-t" in call else "--threads") + 1], "2")
