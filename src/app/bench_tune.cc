@@ -25,19 +25,19 @@ Result<Figures> bench_tune(const MeasuredModelOptions& options) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
   ASSIGN_OR_RETURN(const Arena memory, random_memory(size_t{512} << 20, pool));
   const std::span<const std::byte> bytes{memory.data(), memory.size()};
-  const std::vector<TunedStream> measured = measure_streams(pool, executor.isa, bytes);
+  const TunedStreams measured = measure_streams(pool, executor.isa, bytes);
   const double read = read_bandwidth(pool, bytes);
-  const StreamTuning best = best_of(measured);
+  const StreamTunings best = best_of(measured);
   Figures figures;
-  for (const TunedStream& one : measured) {
-    Figure figure;
-    figure.unit = "GB/s";
-    figure.limit = read;
-    for (const auto& [bits, gb_s] : {std::pair{4, one.gb_s_4_bits}, {8, one.gb_s_8_bits}}) {
-      figure.name = fmt::format("{} streams, {} bytes ahead, {} bits{}", one.tuning.streams, one.tuning.prefetch_bytes,
-                                bits, one.tuning == best ? ", taken" : "");
-      figure.value = gb_s;
-      figures.push_back(figure);
+  for (const uint32_t bits : {4u, 8u}) {
+    for (const TunedStream& one : bits == 4 ? measured.of_4_bits : measured.of_8_bits) {
+      Figure figure;
+      figure.name = fmt::format("{} bits, {} streams, {} bytes ahead{}", bits, one.tuning.streams,
+                                one.tuning.prefetch_bytes, one.tuning == best.of(bits) ? ", taken" : "");
+      figure.value = one.gb_s;
+      figure.unit = "GB/s";
+      figure.limit = read;
+      figures.push_back(std::move(figure));
     }
   }
   if (const auto file = TuningFile::of_this_user())

@@ -92,19 +92,44 @@ nlohmann::json read_tunings(const std::string& path) {
   return tunings.is_object() ? tunings : nlohmann::json::object();
 }
 
+constexpr const char* k4Bits = "4 bits";
+constexpr const char* k8Bits = "8 bits";
+
+nlohmann::json json_of(const StreamTuning& tuning) {
+  return {{"streams", tuning.streams}, {"prefetch_bytes", tuning.prefetch_bytes}};
+}
+
+std::optional<StreamTuning> read_tuning(const nlohmann::json& machine, const char* bits) {
+  const auto found = machine.find(bits);
+  if (found == machine.end() || !found->is_object()) return std::nullopt;
+  StreamTuning tuning;
+  const std::pair<const char*, uint32_t*> fields[] = {{"streams", &tuning.streams},
+                                                      {"prefetch_bytes", &tuning.prefetch_bytes}};
+  for (const auto& [name, value] : fields) {
+    const auto number = found->find(name);
+    if (number == found->end() || !number->is_number_unsigned() || *number > kMostBytes) return std::nullopt;
+    *value = number->get<uint32_t>();
+  }
+  const bool is_candidate = std::ranges::count(kStreams, tuning.streams) == 1 &&
+                            std::ranges::count(kPrefetchBytes, tuning.prefetch_bytes) == 1;
+  return is_candidate ? std::optional(tuning) : std::nullopt;
+}
+
 }  // namespace
 
-std::vector<TunedStream> measure_streams(ThreadPool& pool, Isa isa, std::span<const std::byte> memory) {
-  const StreamTuning in_force = stream_tuning();
+TunedStreams measure_streams(ThreadPool& pool, Isa isa, std::span<const std::byte> memory) {
+  const StreamTunings in_force = stream_tunings();
   StreamBench bench(pool, isa, memory);
-  std::vector<TunedStream> measured;
+  TunedStreams measured;
   for (const uint32_t streams : kStreams) {
     for (const uint32_t bytes : kPrefetchBytes) {
-      set_stream_tuning({streams, bytes});
-      measured.push_back({stream_tuning(), bench.gb_s(4), bench.gb_s(8)});
+      const StreamTuning tuning{streams, bytes};
+      set_stream_tunings({tuning, tuning});
+      measured.of_4_bits.push_back({tuning, bench.gb_s(4)});
+      measured.of_8_bits.push_back({tuning, bench.gb_s(8)});
     }
   }
-  set_stream_tuning(in_force);
+  set_stream_tunings(in_force);
   return measured;
 }
 
@@ -112,7 +137,11 @@ StreamTuning best_of(std::span<const TunedStream> measured) {
   const auto best = std::ranges::max_element(measured, {}, &TunedStream::gb_s);
   const auto usual = std::ranges::find(measured, StreamTuning(), &TunedStream::tuning);
   if (best == measured.end()) return {};
-  return usual != measured.end() && best->gb_s() < usual->gb_s() * kWorthIt ? StreamTuning() : best->tuning;
+  return usual != measured.end() && best->gb_s < usual->gb_s * kWorthIt ? StreamTuning() : best->tuning;
+}
+
+StreamTunings best_of(const TunedStreams& measured) {
+  return {best_of(measured.of_4_bits), best_of(measured.of_8_bits)};
 }
 
 std::string machine_name(Isa isa, uint32_t num_threads) {
@@ -132,32 +161,24 @@ std::optional<TuningFile> TuningFile::of_this_user() {
   return TuningFile(folder + "/slipstream/tuning.json");
 }
 
-std::optional<StreamTuning> TuningFile::find(const std::string& machine) const {
+std::optional<StreamTunings> TuningFile::find(const std::string& machine) const {
   const nlohmann::json tunings = read_tunings(path_);
   const auto found = tunings.find(machine);
   if (found == tunings.end() || !found->is_object()) return std::nullopt;
-  StreamTuning tuning;
-  const std::pair<const char*, uint32_t*> fields[] = {{"streams", &tuning.streams},
-                                                      {"prefetch_bytes", &tuning.prefetch_bytes}};
-  for (const auto& [name, value] : fields) {
-    const auto number = found->find(name);
-    if (number == found->end() || !number->is_number_unsigned() || *number > kMostBytes) return std::nullopt;
-    *value = number->get<uint32_t>();
-  }
-  const bool is_candidate = std::ranges::count(kStreams, tuning.streams) == 1 &&
-                            std::ranges::count(kPrefetchBytes, tuning.prefetch_bytes) == 1;
-  return is_candidate ? std::optional(tuning) : std::nullopt;
+  const auto of_4_bits = read_tuning(*found, k4Bits), of_8_bits = read_tuning(*found, k8Bits);
+  if (!of_4_bits || !of_8_bits) return std::nullopt;
+  return StreamTunings{*of_4_bits, *of_8_bits};
 }
 
-Status TuningFile::remember(const std::string& machine, const StreamTuning& tuning) const {
-  nlohmann::json tunings = read_tunings(path_);
-  tunings[machine] = {{"streams", tuning.streams}, {"prefetch_bytes", tuning.prefetch_bytes}};
+Status TuningFile::remember(const std::string& machine, const StreamTunings& tunings) const {
+  nlohmann::json all = read_tunings(path_);
+  all[machine] = {{k4Bits, json_of(tunings.of_4_bits)}, {k8Bits, json_of(tunings.of_8_bits)}};
   std::error_code fault;
   std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), fault);
   // Under another name and renamed: another process reads the old file or the new one.
   const std::string written = fmt::format("{}.{}", path_, ::getpid());
   std::ofstream file(written);
-  file << tunings.dump(1) << '\n';
+  file << all.dump(1) << '\n';
   file.close();
   if (!file) return outside("{} cannot be written", written);
   std::filesystem::rename(written, path_, fault);
@@ -170,12 +191,13 @@ void tune_for_weights(ThreadPool& pool, Isa isa, std::span<const std::byte> weig
   const std::string machine = machine_name(isa, pool.num_threads());
   const std::optional<TuningFile> file = TuningFile::of_this_user();
   if (file) {
-    if (const auto remembered = file->find(machine)) return set_stream_tuning(*remembered);
+    if (const auto remembered = file->find(machine)) return set_stream_tunings(*remembered);
   }
-  const StreamTuning best = best_of(measure_streams(pool, isa, weights));
-  set_stream_tuning(best);
+  const StreamTunings best = best_of(measure_streams(pool, isa, weights));
+  set_stream_tunings(best);
   const Status status = file ? file->remember(machine, best) : outside("HOME is not set");
-  LOG_INFO("reading weights in {} streams, {} bytes ahead: measured, and {}", best.streams, best.prefetch_bytes,
+  LOG_INFO("reading weights of 4 and 8 bits in {} and {} streams, {} and {} bytes ahead: measured, and {}",
+           best.of_4_bits.streams, best.of_8_bits.streams, best.of_4_bits.prefetch_bytes, best.of_8_bits.prefetch_bytes,
            status.ok() ? "remembered in " + file->path() : "not remembered: " + status.error().message);
 }
 

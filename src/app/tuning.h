@@ -1,4 +1,4 @@
-// What is measured once per machine: the StreamTuning under which it reads weights fastest. Remembered in the user's
+// What is measured once per machine: the StreamTunings under which it reads weights fastest. Remembered in the user's
 // cache folder, by processor, instruction set and number of threads.
 #pragma once
 
@@ -18,16 +18,18 @@ namespace slipstream {
 // One candidate, and how fast one row went through matrices with it.
 struct TunedStream {
   StreamTuning tuning;
-  double gb_s_4_bits = 0;
-  double gb_s_8_bits = 0;
-  double gb_s() const { return gb_s_4_bits + gb_s_8_bits; }  // for comparing
+  double gb_s = 0;
+};
+struct TunedStreams {
+  std::vector<TunedStream> of_4_bits, of_8_bits;
 };
 
 // All candidates, measured on `memory` (any bytes but zeros, much larger than the caches) in less than two seconds. The
-// tuning in force is the same afterwards.
-std::vector<TunedStream> measure_streams(ThreadPool& pool, Isa isa, std::span<const std::byte> memory);
+// tunings in force are the same afterwards.
+TunedStreams measure_streams(ThreadPool& pool, Isa isa, std::span<const std::byte> memory);
 // The default where nothing is more than 3 % better.
 StreamTuning best_of(std::span<const TunedStream> measured);
+StreamTunings best_of(const TunedStreams& measured);
 
 // "AMD EPYC 25/17/1, avx2, 2 threads": what a tuning belongs to.
 std::string machine_name(Isa isa, uint32_t num_threads);
@@ -40,9 +42,9 @@ class TuningFile {
   static std::optional<TuningFile> of_this_user();
 
   const std::string& path() const { return path_; }
-  std::optional<StreamTuning> find(const std::string& machine) const;
+  std::optional<StreamTunings> find(const std::string& machine) const;
   // Beside those of other machines. Makes the folder.
-  Status remember(const std::string& machine, const StreamTuning& tuning) const;
+  Status remember(const std::string& machine, const StreamTunings& tunings) const;
 
  private:
   std::string path_;

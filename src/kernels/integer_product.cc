@@ -29,6 +29,7 @@ struct Product {
   BlockLayout block;
   size_t panel_bytes;
   uint32_t bias_block_chunks;  // 4, 8 or 16
+  StreamTuning tuning;
   Matrix<float> y;
   Workspace& workspace;
   float* sums;         // [tile_panels][rows][16]: v of the rows at work
@@ -38,7 +39,7 @@ struct Product {
     return {x + activations.values_at(chunk, tile),
             reinterpret_cast<const int32_t*>(x + activations.products_at(w.format.group, chunk, tile)),
             reinterpret_cast<const float*>(x + activations.d_at(chunk, activations.tile_begin(tile))),
-            stream_tuning().prefetch_bytes};
+            tuning.prefetch_bytes};
   }
   WeightPanel panel(uint32_t index) const { return WeightPanel(w, index, block, panel_bytes); }
   uint32_t width(uint32_t panel_index) const { return smaller(kPanelRows, w.rows - panel_index * kPanelRows); }
@@ -102,7 +103,7 @@ void stream_panels(const Product& product, Range panels) {
     functions[tile] = product.kernels.stream_function(
         product.w.format, activations.tile_begin(tile + 1) - activations.tile_begin(tile));
   }
-  const uint32_t streams = smaller(smaller(stream_tuning().streams, kMaxStreams), panels.size());
+  const uint32_t streams = smaller(smaller(product.tuning.streams, kMaxStreams), panels.size());
   const uint32_t apart = panels.size() / streams;
   const Range together{panels.begin, panels.begin + apart};
   for (uint32_t p = together.begin; p < together.end; ++p) {
@@ -231,6 +232,7 @@ void multiply_integers(const IntegerKernels& kernels, const PackedMatrix& w, con
       .block = block_layout(w.format),
       .panel_bytes = packed_panel_bytes(w.format, w.cols),
       .bias_block_chunks = kBiasGroups * w.format.group / kChunkInputs,
+      .tuning = stream_tunings().of(w.format.bits),
       .y = y,
       .workspace = *reinterpret_cast<Workspace*>(page),
       .sums = sums,

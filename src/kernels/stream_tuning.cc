@@ -3,11 +3,11 @@
 namespace slipstream {
 namespace {
 
-StreamTuning g_tuning;
+StreamTunings g_tunings;
 
 }  // namespace
 
-const StreamTuning& stream_tuning() { return g_tuning; }
-void set_stream_tuning(const StreamTuning& tuning) { g_tuning = tuning; }
+const StreamTunings& stream_tunings() { return g_tunings; }
+void set_stream_tunings(const StreamTunings& tunings) { g_tunings = tunings; }
 
 }  // namespace slipstream

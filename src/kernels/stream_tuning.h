@@ -13,8 +13,17 @@ struct StreamTuning {
   bool operator==(const StreamTuning&) const = default;
 };
 
-// Any thread; what the last set_stream_tuning() said. That is called while nothing computes.
-const StreamTuning& stream_tuning();
-void set_stream_tuning(const StreamTuning& tuning);
+// Of weights of 4 and of 8 bits: the ones wait for arithmetic sooner than the others.
+struct StreamTunings {
+  StreamTuning of_4_bits;
+  StreamTuning of_8_bits;
+
+  const StreamTuning& of(uint32_t bits) const { return bits == 4 ? of_4_bits : of_8_bits; }
+  bool operator==(const StreamTunings&) const = default;
+};
+
+// Any thread; what the last set_stream_tunings() said. That is called while nothing computes.
+const StreamTunings& stream_tunings();
+void set_stream_tunings(const StreamTunings& tunings);
 
 }  // namespace slipstream
