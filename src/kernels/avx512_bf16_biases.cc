@@ -25,12 +25,12 @@ inline __attribute__((always_inline)) void add_chains(const __m512 (&chain)[2][k
 
 // R rows: chains [row][x part][bias part][even, odd], 24 of them where rows are plenty.
 template <int R, int kParts>
-void add_biases(const __m512i (&biases)[2][kBiasPairs], const int32_t* sums, float* v) {
+void add_biases(const __m512i (&biases)[2][kBiasPairs], size_t pairs, const int32_t* sums, float* v) {
   __m512 chain[R][2][kParts][2];
   UNROLL for (int r = 0; r < R; ++r) {
     UNROLL for (int i = 0; i < 4 * kParts; ++i) chain[r][i % 2][i / 4][i / 2 % 2] = _mm512_setzero_ps();
   }
-  for (size_t i = 0; i < kBiasPairs; i += 2) {
+  for (size_t i = 0; i < pairs; i += 2) {
     UNROLL for (int odd = 0; odd < 2; ++odd) {
       __m512i bias[kParts];
       UNROLL for (int part = 0; part < kParts; ++part) bias[part] = biases[part][i + odd];
@@ -47,22 +47,33 @@ void add_biases(const __m512i (&biases)[2][kBiasPairs], const int32_t* sums, flo
   UNROLL for (int r = 0; r < R; ++r) add_chains<kParts>(chain[r], v + r * kPanelRows);
 }
 
+// One row, without the way through memory.
 template <ScaleType kType>
 void add_biases_once(const WeightPanel& panel, uint32_t first, uint32_t groups, const int32_t* sums, float* v) {
   constexpr int kParts = kBiasParts<kType>;
   __m512 chain[2][kParts][2];
   UNROLL for (int i = 0; i < 4 * kParts; ++i) chain[i % 2][i / 4][i / 2 % 2] = _mm512_setzero_ps();
-  for (uint32_t i = 0; i < kBiasPairs; i += 2) {
-    UNROLL for (int odd = 0; odd < 2; ++odd) {
-      __m512i bias[2];
-      load_bias_pair<kType>(panel, first, groups, i + odd, bias);
-      UNROLL for (int x_part = 0; x_part < 2; ++x_part) {
-        const __m512i x = _mm512_set1_epi32(sums[x_part * kBiasPairs + i + odd]);
-        UNROLL for (int part = 0; part < kParts; ++part) {
-          chain[x_part][part][odd] = two_steps(chain[x_part][part][odd], x, bias[part]);
-        }
+  const auto step = [&](uint32_t i, int odd, const __m512i(&bias)[2]) __attribute__((always_inline)) {
+    UNROLL for (int x_part = 0; x_part < 2; ++x_part) {
+      const __m512i x = _mm512_set1_epi32(sums[x_part * kBiasPairs + i]);
+      UNROLL for (int part = 0; part < kParts; ++part) {
+        chain[x_part][part][odd] = two_steps(chain[x_part][part][odd], x, bias[part]);
       }
     }
+  };
+  __m512i bias[2];
+  uint32_t i = 0;
+  for (; i < groups / 4 * 2; i += 2) {
+    load_bias_pair<kType>(panel, first, i, bias);
+    step(i, 0, bias);
+    load_bias_pair<kType>(panel, first, i + 1, bias);
+    step(i + 1, 1, bias);
+  }
+  for (; i < num_bias_pairs(groups); i += 2) {
+    load_last_bias_pair<kType>(panel, first, groups, i, bias);
+    step(i, 0, bias);
+    load_last_bias_pair<kType>(panel, first, groups, i + 1, bias);
+    step(i + 1, 1, bias);
   }
   add_chains<kParts>(chain, v);
 }
@@ -78,10 +89,13 @@ void add_rows(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, cons
   if (rows == 1) return add_biases_once<kType>(panel, first, groups, x, v);
   auto& biases = *reinterpret_cast<__m512i(*)[2][kBiasPairs]>(space.bytes);
   load_bias_pairs<kType>(panel, first, groups, biases);
+  const size_t pairs = num_bias_pairs(groups);
   uint32_t r = 0;
-  for (; r + kAtOnce <= rows; r += kAtOnce) add_biases<kAtOnce, kParts>(biases, x + r * kRowSums, v + r * kPanelRows);
-  for (; r + 2 <= rows; r += 2) add_biases<2, kParts>(biases, x + r * kRowSums, v + r * kPanelRows);
-  if (r < rows) add_biases<1, kParts>(biases, x + r * kRowSums, v + r * kPanelRows);
+  for (; r + kAtOnce <= rows; r += kAtOnce) {
+    add_biases<kAtOnce, kParts>(biases, pairs, x + r * kRowSums, v + r * kPanelRows);
+  }
+  for (; r + 2 <= rows; r += 2) add_biases<2, kParts>(biases, pairs, x + r * kRowSums, v + r * kPanelRows);
+  if (r < rows) add_biases<1, kParts>(biases, pairs, x + r * kRowSums, v + r * kPanelRows);
 }
 
 }  // namespace

@@ -30,26 +30,43 @@ static inline __attribute__((always_inline)) void load_bias(const std::byte* fro
   }
 }
 
-// Pair `index` of the block that begins with group `first`; groups from `groups` on are 0.
+// Pair `index` of the block that begins with group `first`, of which both groups exist.
 template <ScaleType kType>
 static inline __attribute__((always_inline)) void load_bias_pair(const WeightPanel& panel, uint32_t first,
-                                                                 uint32_t groups, uint32_t index,
-                                                                 __m512i (&part)[2]) {
-  const uint32_t group = index / 2 * 4 + index % 2;
-  part[0] = part[1] = _mm512_setzero_si512();
-  if (group < groups) load_bias<kType>(panel.group_at(first + group) + panel.layout.bias_offset, part);
-  if (group + 2 >= groups) return;
+                                                                 uint32_t index, __m512i (&part)[2]) {
+  const uint32_t group = first + index / 2 * 4 + index % 2;
   __m512i lower[2];
-  load_bias<kType>(panel.group_at(first + group + 2) + panel.layout.bias_offset, lower);
+  load_bias<kType>(panel.group_at(group) + panel.layout.bias_offset, part);
+  load_bias<kType>(panel.group_at(group + 2) + panel.layout.bias_offset, lower);
   for (int i = 0; i < kBiasParts<kType>; ++i) part[i] = _mm512_or_si512(part[i], _mm512_srli_epi32(lower[i], 16));
 }
 
+// The same where the block has `groups` groups: the absent ones are 0.
+template <ScaleType kType>
+static inline void load_last_bias_pair(const WeightPanel& panel, uint32_t first, uint32_t groups, uint32_t index,
+                                       __m512i (&part)[2]) {
+  const uint32_t group = index / 2 * 4 + index % 2;
+  if (group + 2 < groups) return load_bias_pair<kType>(panel, first, index, part);
+  part[0] = part[1] = _mm512_setzero_si512();
+  if (group < groups) load_bias<kType>(panel.group_at(first + group) + panel.layout.bias_offset, part);
+}
+
+// How many pairs of a block of `groups` groups matter. An absent group is fma(0, 0, e), which makes a -0 into 0: one of
+// them in each chain is as good as all.
+static inline uint32_t num_bias_pairs(uint32_t groups) { return 2 * smaller((groups + 1) / 4 + 1, kBiasPairs / 2); }
+
+// The first num_bias_pairs().
 template <ScaleType kType>
 static inline void load_bias_pairs(const WeightPanel& panel, uint32_t first, uint32_t groups,
                                    __m512i (&pairs)[2][kBiasPairs]) {
-  for (uint32_t i = 0; i < kBiasPairs; ++i) {
+  const uint32_t whole = groups / 4 * 2, all = num_bias_pairs(groups);
+  for (uint32_t i = 0; i < all; ++i) {
     __m512i part[2];
-    load_bias_pair<kType>(panel, first, groups, i, part);
+    if (i < whole) {
+      load_bias_pair<kType>(panel, first, i, part);
+    } else {
+      load_last_bias_pair<kType>(panel, first, groups, i, part);
+    }
     for (int p = 0; p < kBiasParts<kType>; ++p) pairs[p][i] = part[p];
   }
 }

@@ -12,9 +12,9 @@ __m512 lower_half(__m512i pair) { return _mm512_castsi512_ps(_mm512_slli_epi32(p
 
 // One row: chains [x part][bias part][even, odd].
 template <int kParts>
-void add_row(const __m512i (&biases)[2][kBiasPairs], const int32_t* sums, float* v) {
+void add_row(const __m512i (&biases)[2][kBiasPairs], uint32_t pairs, const int32_t* sums, float* v) {
   __m512 chain[2][kParts][2] = {};
-  for (uint32_t i = 0; i < kBiasPairs; ++i) {
+  for (uint32_t i = 0; i < pairs; ++i) {
     for (int x_part = 0; x_part < 2; ++x_part) {
       const __m512i x = _mm512_set1_epi32(sums[x_part * kBiasPairs + i]);
       for (int part = 0; part < kParts; ++part) {
@@ -38,9 +38,11 @@ void add_rows(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, cons
               BiasSpace& space) {
   auto& biases = *reinterpret_cast<__m512i(*)[2][kBiasPairs]>(space.bytes);
   const uint32_t first = bias_block * kBiasGroups;
-  load_bias_pairs<kType>(panel, first, smaller(kBiasGroups, panel.num_groups - first), biases);
+  const uint32_t groups = smaller(kBiasGroups, panel.num_groups - first);
+  load_bias_pairs<kType>(panel, first, groups, biases);
   for (uint32_t r = 0; r < rows; ++r) {
-    add_row<kBiasParts<kType>>(biases, reinterpret_cast<const int32_t*>(sums) + r * 2 * kBiasPairs, v + r * kPanelRows);
+    add_row<kBiasParts<kType>>(biases, num_bias_pairs(groups),
+                               reinterpret_cast<const int32_t*>(sums) + r * 2 * kBiasPairs, v + r * kPanelRows);
   }
 }
 

@@ -7,10 +7,10 @@
 namespace slipstream {
 namespace {
 
-// Ahead in the panel's stream: into L2 as early as StreamTuning says, into L1 shortly before. Lines asked for into L1 wait
-// for its few miss buffers, and what waits there too long makes loads wait. Where nothing is to be asked for, it is the
-// line that is read.
-constexpr size_t kNearBytes = 1024;
+// Ahead in the panel's stream: into L2 early, for one row or two as early as StreamTuning says, and into L1 shortly
+// before. Lines asked for into L1 wait for its few miss buffers, and what waits there too long makes loads wait. Where
+// nothing is to be asked for, it is the line that is read.
+constexpr size_t kFarBytes = 8192, kNearBytes = 1024;
 
 // One asm statement. A step is two couples with sums of their own, zmm m and m + 12 for row m. 4 bits: a couple of the
 // even part and the one 32 inputs further on, halves of one line's bytes. 8 bits: two lines, one after the other. Up to
@@ -136,7 +136,8 @@ template <int kBits, bool kSigned, bool kGroup32, int R>
 void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
   alignas(64) float acc[R > 6 ? R * kPanelRows : 1];
   const std::byte* lines = panel.chunk_at(chunk);
-  const size_t near = input.prefetch_bytes == 0 ? 0 : kNearBytes;
+  const size_t far = R > kAvx512PlainRows ? kFarBytes : input.prefetch_bytes;
+  const size_t near = far == 0 ? 0 : kNearBytes;
   const std::byte* x = input.values;
   const int32_t* products = input.products;
   uint64_t groups = panel.chunk_groups(chunk), first = 1, passes, n;
@@ -158,7 +159,7 @@ void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& inp
       : [acc] "r"(acc), [v] "m"(v), [d] "m"(input.d), [block_passes] "m"(block_passes), [group_bytes] "m"(group_bytes),
         [scale_lines] "m"(scale_lines), [scale_type] "m"(scale_type), [mask] "m"(mask), [R] "i"(R), [bits] "i"(kBits),
         [is_signed] "i"(kSigned ? 1 : 0), [group_32] "i"(kGroup32 ? 1 : 0),
-        [coupled] "i"(R > kAvx512PlainRows ? 1 : 0), [far] "r"(input.prefetch_bytes), [near] "r"(near)
+        [coupled] "i"(R > kAvx512PlainRows ? 1 : 0), [far] "r"(far), [near] "r"(near)
       : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
         "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22",
         "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31");

@@ -76,6 +76,7 @@ void add_bias_block(const Product& product, const WeightPanel& panel, uint32_t c
 constexpr uint32_t kMaxStreamTiles = 2;
 constexpr uint32_t kMaxStreamRows = 24;
 constexpr uint32_t kMaxStreams = 4;
+constexpr uint32_t kTunedRows = 2;  // more wait for arithmetic
 
 // Panels `first`, first + apart ..., chunk by chunk side by side: each is a stream from memory of its own.
 void stream_some(const Product& product, const StreamFunction* functions, uint32_t first, uint32_t streams,
@@ -103,7 +104,8 @@ void stream_panels(const Product& product, Range panels) {
     functions[tile] = product.kernels.stream_function(
         product.w.format, activations.tile_begin(tile + 1) - activations.tile_begin(tile));
   }
-  const uint32_t streams = smaller(smaller(product.tuning.streams, kMaxStreams), panels.size());
+  const uint32_t most = activations.rows <= kTunedRows ? smaller(product.tuning.streams, kMaxStreams) : 1;
+  const uint32_t streams = smaller(most, panels.size());
   const uint32_t apart = panels.size() / streams;
   const Range together{panels.begin, panels.begin + apart};
   for (uint32_t p = together.begin; p < together.end; ++p) {
