@@ -84,9 +84,9 @@ const ServeOption kOptions[] = {
      [](std::string_view v, ServeSettings& s) { return read_whole<uint32_t>(v, 1, 65536, s.stream_interval); }},
 
     {"--speculative", "NAME", kBatching,
-     "prompt-lookup: an answer that repeats what stands in its request (code that is changed, text that is quoted) or in "
-     "itself is guessed some tokens ahead, and the guess verified in one step. No answer changes by it. How much is "
-     "guessed follows what it gains; no request takes more than 2 % longer. none (the default): a token a step",
+     "prompt-lookup: an answer that repeats what stands in its request (code that is changed, text that is quoted) "
+     "or in itself is guessed some tokens ahead, and the guess verified in one step. No answer changes by it. How much "
+     "is guessed follows what it gains; no request takes more than 2 % longer. none (the default): a token a step",
      false, [](std::string_view v, ServeSettings& s) -> Status {
        if (v != "prompt-lookup" && v != "none") return invalid("expected prompt-lookup or none, not '{}'", v);
        s.prompt_lookup = v == "prompt-lookup";

@@ -82,7 +82,8 @@ TEST_F(Tuning, measuring_tries_each_candidate_and_leaves_the_tuning_in_force) {
   EXPECT_EQ(stream_tunings(), before);
   for (const auto* of_bits : {&measured.of_4_bits, &measured.of_8_bits}) {
     EXPECT_EQ(of_bits->size(), 18u);
-    EXPECT_EQ(std::count_if(of_bits->begin(), of_bits->end(), [](auto& one) { return one.tuning == StreamTuning(); }), 1);
+    const auto is_usual = [](const TunedStream& one) { return one.tuning == StreamTuning(); };
+    EXPECT_EQ(std::count_if(of_bits->begin(), of_bits->end(), is_usual), 1);
     for (const TunedStream& one : *of_bits) EXPECT_GT(one.gb_s, 0);
   }
 }

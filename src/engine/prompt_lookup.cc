@@ -10,8 +10,8 @@ namespace {
 // answers of a chat model and on edited source files: 3 gains most where a row costs little, 3 and 4 the same where it
 // costs much.
 constexpr uint32_t kAlike = 3;
-// Of places that are half taken one in ten is overwritten by other tokens, and a guess missed; of a sequence longer than
-// these, more.
+// Of places that are half taken one in ten is overwritten by other tokens, and a guess missed; of a sequence longer
+// than these, more.
 constexpr uint32_t kMostPlaces = 1u << 16;
 // What was right eight guesses ago counts a third: copying begins and ends suddenly.
 constexpr double kMemory = 7.0 / 8;

@@ -6,7 +6,8 @@
 //                         ^ source_               the guess: d, e, f, ...
 //
 // How often it is right it finds out by itself, from tokens that come whether or not anybody uses the guess: so a
-// sequence that does not repeat itself costs a look-up for each token, and nothing else. A function of the tokens alone.
+// sequence that does not repeat itself costs a look-up for each token, and nothing else. A function of the tokens
+// alone.
 //
 // All memory is taken at construction; one thread at a time.
 #pragma once

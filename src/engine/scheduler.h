@@ -27,9 +27,9 @@
 // (BlockTraffic, which bounds it).
 //
 // Drafts (PromptLookup) come last, when everyone who runs has one row and nobody a prompt to compute: as many as the
-// DraftBudget gives, in rows and logits that are left, and in slots of blocks that their sequence has anyway. So a draft
-// takes nothing from anybody but time, and what became of it is no matter of the ledger's: a sequence is computed up to
-// the last token that was right, and the slots behind are written again.
+// DraftBudget gives, in rows and logits that are left, and in slots of blocks that their sequence has anyway. So a
+// draft takes nothing from anybody but time, and what became of it is no matter of the ledger's: a sequence is computed
+// up to the last token that was right, and the slots behind are written again.
 //
 // Engine thread. Allocates nothing after construction.
 #pragma once

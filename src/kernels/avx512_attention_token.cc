@@ -12,9 +12,9 @@ constexpr uint32_t kMaxPages = kSegmentTokens / 16;
 constexpr uint32_t kQueryStride = 256;  // floats from head to head
 constexpr uint32_t kMaxVectors = 8;     // of 16 dims, at once
 // K or V of so many pages is asked for in advance; it never changes bits. More of them even out what memory and
-// arithmetic take, but while the last ones are computed memory is idle: few where arithmetic is little anyway, and where
-// the context is short (GB/s at head size 128 on Zen 4: 3 heads, 8,192 tokens: 47 with 4 and 42 with 8; 4 heads: 40 and
-// 43; 4 heads, 512 tokens: 37 and 34).
+// arithmetic take, but while the last ones are computed memory is idle: few where arithmetic is little anyway, and
+// where the context is short (GB/s at head size 128 on Zen 4: 3 heads, 8,192 tokens: 47 with 4 and 42 with 8; 4 heads:
+// 40 and 43; 4 heads, 512 tokens: 37 and 34).
 constexpr uint32_t kFewAhead = 4;
 constexpr uint32_t kManyAhead = 8;
 constexpr uint32_t kLongContext = 1024;

@@ -132,7 +132,8 @@ bool avx512_pairs_are_exact() {
     const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000));
     const auto higher = [&](__m512i v) { return _mm512_castsi512_ps(_mm512_and_si512(v, high)); };
     const auto lower = [&](__m512i v) { return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16)); };
-    const __m512 expected = _mm512_fmadd_ps(lower(xs), lower(biases), _mm512_fmadd_ps(higher(xs), higher(biases), begin));
+    const __m512 first = _mm512_fmadd_ps(higher(xs), higher(biases), begin);
+    const __m512 expected = _mm512_fmadd_ps(lower(xs), lower(biases), first);
     const __mmask16 differ = _mm512_cmpneq_epi32_mask(_mm512_castps_si512(two_steps(begin, xs, biases)),
                                                       _mm512_castps_si512(expected));
     const __mmask16 numbers = _mm512_cmp_ps_mask(expected, expected, _CMP_ORD_Q);

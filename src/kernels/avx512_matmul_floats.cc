@@ -11,9 +11,9 @@ namespace slipstream {
 namespace {
 
 // How many panels pass over a tile of rows together. Few rows: what memory gives. One or two rows wait for their own
-// chains in a single stream, so they have four, and four need no prefetch (59 GB/s against 57 on Zen 4); then one stream
-// with prefetch (57 for 2 to 4 rows); from 6 rows on two (12 rows: 95 % of the FMAs' peak). Short panels are better
-// read one after the other, as long as memory is what they wait for.
+// chains in a single stream, so they have four, and four need no prefetch (59 GB/s against 57 on Zen 4); then one
+// stream with prefetch (57 for 2 to 4 rows); from 6 rows on two (12 rows: 95 % of the FMAs' peak). Short panels are
+// better read one after the other, as long as memory is what they wait for.
 constexpr uint32_t kRowsOfFour = 2;
 constexpr uint32_t kRowsOfOne = 5;
 constexpr size_t kShortPanelBytes = 32 << 10;

@@ -5,8 +5,8 @@
 
 namespace slipstream {
 
-// Coupling costs three operations where two were, of which one and not two is a multiplication. So of eight couples five
-// keep both kinds of pipes busy, and four where weights must be shifted and masked besides.
+// Coupling costs three operations where two were, of which one and not two is a multiplication. So of eight couples
+// five keep both kinds of pipes busy, and four where weights must be shifted and masked besides.
 inline constexpr Coupling kAvx512StreamCoupling{0b01010101, 0b10101010};
 inline constexpr Coupling kAvx512TileCoupling{0b01011011, 0b01011011};
 

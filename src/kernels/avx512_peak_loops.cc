@@ -8,16 +8,16 @@ namespace {
 #define LOOP(X) \
   "vpxorq %%zmm16, %%zmm16, %%zmm16\n\tvpxorq %%zmm17, %%zmm17, %%zmm17\n1:\n\t" SIXTEEN(X) "dec %0\n\tjnz 1b\n\t"
 #define PAIR(i) "vpdpwssd %%zmm16, %%zmm17, %%zmm" #i "\n\t"
-// Six multiplications as four and four additions (activation_layout.h, couples): more than the multiplying pipes give by
-// themselves where additions have pipes of their own.
+// Six multiplications as four and four additions (activation_layout.h, couples): more than the multiplying pipes give
+// by themselves where additions have pipes of their own.
 #define COUPLE(i)                                                                                            \
   "vpaddw %%zmm16, %%zmm17, %%zmm18\n\tvpaddw %%zmm16, %%zmm17, %%zmm19\n\tvpdpwssd %%zmm18, %%zmm19, %%zmm" #i \
   "\n\t"
 #define SIX(i) COUPLE(i) PAIR(i) COUPLE(i) PAIR(i)
 #define FMA(i) "vfmadd231ps %%zmm16, %%zmm17, %%zmm" #i "\n\t"
 #define CLOBBERS                                                                                                   \
-  "cc", "xmm18", "xmm19", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
-      "xmm13", "xmm14", "xmm15", "xmm16", "xmm17"
+  "cc", "xmm18", "xmm19", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
+      "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17"
 
 void run_pairs(uint64_t loops) { asm volatile(LOOP(PAIR) : "+r"(loops)::CLOBBERS); }
 void run_couples(uint64_t loops) { asm volatile(LOOP(SIX) : "+r"(loops)::CLOBBERS); }

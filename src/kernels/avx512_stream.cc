@@ -42,7 +42,8 @@ constexpr size_t kFarBytes = 8192, kNearBytes = 1024;
   "\n\t.else\n\tvpsraw $16 - %c[bits], %%zmm" #from ", %%zmm" #to "\n\t.endif\n\t"                                    \
   ".elseif " left " == 0\n\tvpsrlw $" place ", %%zmm" #from ", %%zmm" #to "\n\t"                                      \
   ".elseif " place " == 0\n\tvpandd %[mask]%{1to16%}, %%zmm" #from ", %%zmm" #to "\n\t"                               \
-  ".else\n\tvpsrlw $" place ", %%zmm" #from ", %%zmm" #to "\n\tvpandd %[mask]%{1to16%}, %%zmm" #to ", %%zmm" #to "\n\t" \
+  ".else\n\tvpsrlw $" place ", %%zmm" #from ", %%zmm" #to "\n\t"                                                    \
+  "vpandd %[mask]%{1to16%}, %%zmm" #to ", %%zmm" #to "\n\t"                                                         \
   ".endif\n\t"
 #define FETCH(offset)                                                                                                \
   "prefetcht1 " offset "(%[lines],%[far])\n\tprefetcht0 " offset "(%[lines],%[near])\n\t"

@@ -98,6 +98,7 @@ void stream_some(const Product& product, const StreamFunction* functions, uint32
 }
 
 void stream_panels(const Product& product, Range panels) {
+  if (panels.empty()) return;
   const ActivationLayout& activations = product.activations;
   StreamFunction functions[kMaxStreamTiles] = {};
   for (uint32_t tile = 0; tile < activations.tiles; ++tile) {
