@@ -16,6 +16,7 @@ void avx2_matmul_integers(const PackedMatrix& w, const MatmulInput& x, Range pan
       .stream_rows = 2 * kAvx2TileRows,  // from 3 tiles on, widening once pays
       .stream_function = avx2_stream_function,
       .tile_panels = 1,
+      .row_block_bytes = 256 << 10,  // L2: 512 KB on Zen 2 and 3
       .make_ready = avx2_make_ready,
       .multiply_tile = avx2_multiply_tile,
       .add_biases = avx2_add_biases,

@@ -8,7 +8,7 @@
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kStreamRows = 2 * kAvx512StreamTileRows;  // from here on widening once pays
+constexpr uint32_t kStreamRows = 4 * kAvx512StreamTileRows;  // from here on widening once pays
 
 }  // namespace
 
@@ -27,6 +27,7 @@ void avx512_matmul(const PackedMatrix& w, const MatmulInput& x, Range panels, Ma
       .stream_rows = kStreamRows,
       .stream_function = avx512_stream_function,
       .tile_panels = 2,
+      .row_block_bytes = 512 << 10,
       .make_ready = avx512_make_ready,
       .multiply_tile = avx512_multiply_tile,
       .add_biases = avx512_add_biases,

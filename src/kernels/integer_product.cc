@@ -9,8 +9,6 @@
 namespace slipstream {
 namespace {
 
-// A block of rows' integers should stay in half of an L2 of 512 KB while all panels pass over them.
-constexpr size_t kRowBlockBytes = 256 << 10;
 constexpr uint32_t kInputBlock = 2048;  // inputs of a row block, unless one bias block is longer
 
 // What one thread needs beside its sums. At the first page of `scratch`.
@@ -73,28 +71,29 @@ void add_bias_block(const Product& product, const WeightPanel& panel, uint32_t c
 }
 
 // -- few rows ------------------------------------------------------------------------------------
-constexpr uint32_t kMaxStreamTiles = 2;
-constexpr uint32_t kMaxStreamRows = 24;
+constexpr uint32_t kMaxStreamTiles = 4;
+constexpr uint32_t kMaxStreamRows = 48;
 constexpr uint32_t kMaxStreams = 4;
 constexpr uint32_t kTunedRows = 2;  // more wait for arithmetic
+static_assert(kMaxStreams * kTunedRows <= kMaxStreamRows);
 
 // Panels `first`, first + apart ..., chunk by chunk side by side: each is a stream from memory of its own.
 void stream_some(const Product& product, const StreamFunction* functions, uint32_t first, uint32_t streams,
                  uint32_t apart) {
   const ActivationLayout& activations = product.activations;
-  alignas(64) float sums[kMaxStreams][kMaxStreamRows * kPanelRows];
-  for (uint32_t s = 0; s < streams; ++s) memset(sums[s], 0, activations.rows * sizeof(PanelLanes));
+  alignas(64) PanelLanes sums[kMaxStreamRows];  // [streams][rows]
+  const uint32_t rows = activations.rows;
+  memset(sums, 0, streams * rows * sizeof(PanelLanes));
   for (uint32_t chunk = 0; chunk < activations.chunks; ++chunk) {
     for (uint32_t s = 0; s < streams; ++s) {
       const WeightPanel panel = product.panel(first + s * apart);
       for (uint32_t tile = 0; tile < activations.tiles; ++tile) {
-        functions[tile](panel, chunk, product.tile_input(chunk, tile),
-                        sums[s] + activations.tile_begin(tile) * kPanelRows);
+        functions[tile](panel, chunk, product.tile_input(chunk, tile), sums[s * rows + activations.tile_begin(tile)]);
       }
-      if (bias_block_ends(product, chunk)) add_bias_block(product, panel, chunk, 0, activations.rows, sums[s]);
+      if (bias_block_ends(product, chunk)) add_bias_block(product, panel, chunk, 0, rows, sums[s * rows]);
     }
   }
-  for (uint32_t s = 0; s < streams; ++s) store_rows(product, first + s * apart, 0, activations.rows, sums[s]);
+  for (uint32_t s = 0; s < streams; ++s) store_rows(product, first + s * apart, 0, rows, sums[s * rows]);
 }
 
 void stream_panels(const Product& product, Range panels) {
@@ -213,8 +212,8 @@ void multiply_many(const Product& product, Range panels) {
   const uint32_t tiles = product.activations.tiles;
   const uint32_t inputs = smaller(product.activations.chunks * kChunkInputs, kInputBlock);
   const size_t bytes = static_cast<size_t>(product.activations.rows) * inputs * sizeof(int16_t);
-  uint32_t blocks = static_cast<uint32_t>((bytes + kRowBlockBytes - 1) / kRowBlockBytes);
-  blocks = smaller(blocks < 1 ? 1 : blocks, tiles);
+  uint32_t blocks = static_cast<uint32_t>((bytes - 1) / product.kernels.row_block_bytes + 1);
+  blocks = smaller(blocks, tiles);
   for (uint32_t i = 0; i < blocks; ++i) {
     multiply_row_block(product, panels, {tiles * i / blocks, tiles * (i + 1) / blocks});
   }

@@ -54,6 +54,7 @@ struct IntegerKernels {
   // More rows: a chunk of tile_panels panels is widened once, and all tiles of a block of rows pass over it. v: for
   // panel i [rows][16] from v + i * v_stride.
   uint32_t tile_panels;
+  size_t row_block_bytes;  // integers that should stay in half of L2 while all panels pass over them
   void (*make_ready)(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready);
   void (*multiply_tile)(ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride);
 
