@@ -160,6 +160,82 @@ TEST(Attention, a_whole_prompt_equals_its_tokens_one_by_one) {
   check_twin({32, 2, 64, 300, true}, 300, {1, 300, 3});
 }
 
+// The last position's answer for KV head 1, its context cut before each of `cuts` (in segments) and the pieces computed
+// from the last to the first.
+std::vector<float> attend_cut(Isa isa, const Shape& shape, const Cache& cache, const std::vector<float>& q,
+                              std::vector<uint32_t> cuts, std::vector<float>* all_parts = nullptr) {
+  FloatModeScope mode;
+  const uint32_t part = shape.group * shape.head_dim, row = 3;
+  const size_t floats = segment_floats(shape.head_dim);
+  const float* query = q.data() + (static_cast<size_t>(shape.context - 1) * shape.kv_heads + 1) * part;
+  AlignedBytes scratch(attention_scratch_bytes(shape.group, shape.head_dim, shape.context));
+  const uint32_t num_segments = num_attention_segments(shape.context);
+  std::vector<float> data(shape.group * num_segments * floats, 12345.0f);
+  const SegmentParts parts{data.data(), num_segments};
+  cuts.push_back(num_segments);
+  for (size_t i = cuts.size(); i > 0; --i) {
+    const Range segments{i == 1 ? 0 : cuts[i - 2], cuts[i - 1]};
+    for (uint32_t head = 0; head < shape.group; ++head) {
+      const float* begin = data.data() + (size_t{head} * num_segments) * floats;
+      EXPECT_TRUE(std::all_of(begin, begin + segments.end * floats, [](float value) { return value == 12345.0f; }))
+          << "written beside its segments";
+    }
+    kernels_for(isa).attend_segments(cache.view(), cache.slice(shape.context - 1 - row, row + 1), 1, shape.group, row,
+                                     segments, query, parts, scratch.data());
+  }
+  std::vector<float> out(part);
+  kernels_for(isa).merge_segments(parts, shape.group, shape.head_dim, out.data());
+  if (all_parts != nullptr) *all_parts = data;
+  return out;
+}
+
+TEST(Attention, a_context_cut_anywhere_between_segments_gives_the_same_bits) {
+  const Shape shapes[] = {{64, 3, 64, 2000}, {128, 8, 64, 1281}, {64, 1, 16, 1030}, {80, 12, 64, 520}, {96, 2, 8, 513},
+                          {64, 2, 64, 700, true}, {24, 2, 64, 600}, {64, 4, 2, 300}, {128, 5, 256, 255}};
+  for (const Shape& shape : shapes) {
+    const Cache cache(shape, Isa::kReference, 31);
+    const std::vector<float> q = random_queries(shape, 32);
+    const std::vector<float> expected = attend(Isa::kReference, shape, cache, q, 1, 1);
+    std::vector<std::vector<uint32_t>> cuts = {{}};
+    std::vector<uint32_t> all;
+    for (uint32_t i = 1; i < num_attention_segments(shape.context); ++i) {
+      cuts.push_back({i});
+      all.push_back(i);
+    }
+    cuts.push_back(all);
+    for (Isa isa : kAllIsas) {
+      if (!isa_supported(isa)) continue;
+      for (const std::vector<uint32_t>& cut : cuts) {
+        EXPECT_EQ(first_difference(attend_cut(isa, shape, cache, q, cut), expected), -1)
+            << isa_name(isa) << " head_dim " << shape.head_dim << " context " << shape.context << " cuts "
+            << cut.size();
+      }
+    }
+  }
+}
+
+TEST(Attention, segments_merged_in_another_order_would_be_noticed) {
+  const Shape shape{64, 2, 64, 2000};
+  const Cache cache(shape, Isa::kReference, 33);
+  const std::vector<float> q = random_queries(shape, 34);
+  const size_t floats = segment_floats(shape.head_dim);
+  for (Isa isa : kAllIsas) {
+    if (!isa_supported(isa)) continue;
+    std::vector<float> parts;
+    const std::vector<float> right = attend_cut(isa, shape, cache, q, {}, &parts);
+    const uint32_t num_segments = num_attention_segments(shape.context);
+    for (uint32_t head = 0; head < shape.group; ++head) {  // the last two change places
+      float* last = parts.data() + (size_t{head} * num_segments + num_segments - 1) * floats;
+      std::swap_ranges(last, last + floats, last - floats);
+    }
+    FloatModeScope mode;
+    std::vector<float> wrong(right.size());
+    kernels_for(isa).merge_segments({parts.data(), num_segments}, shape.group, shape.head_dim, wrong.data());
+    EXPECT_NE(first_difference(wrong, right), -1) << isa_name(isa);
+    for (size_t i = 0; i < right.size(); ++i) EXPECT_NEAR(wrong[i], right[i], 1e-5);
+  }
+}
+
 TEST(Attention, the_answer_depends_neither_on_the_block_size_nor_on_who_stored_it) {
   std::vector<float> expected;
   for (uint32_t block : {1u, 2u, 4u, 8u, 16u, 32u, 64u, 128u, 256u}) {

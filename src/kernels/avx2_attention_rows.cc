@@ -25,8 +25,7 @@ struct Rows {
   float* scores;                              // [rows][256]
   float* total;                               // [rows][head_dim], merged so far
   AttentionSum sums[kMaxRows];
-  float old_share[kMaxRows];  // the merge's factors: of what is merged, of this segment
-  float new_share[kMaxRows];
+  MergeShares shares[kMaxRows];
   uint32_t visible[kMaxRows];  // positions of this segment that the row sees
 
   // Tiles are as equal as can be: one of few rows waits for its chains.
@@ -148,8 +147,8 @@ void weigh_tile(const ValueTile& tile) {
     if (visible[r] == 0) continue;
     float* total = rows.total + size_t{begin + r} * rows.head_dim + tile.dim;
     if (!tile.first) {
-      const __m256 old_share = _mm256_broadcast_ss(rows.old_share + begin + r);
-      const __m256 new_share = _mm256_broadcast_ss(rows.new_share + begin + r);
+      const __m256 old_share = _mm256_broadcast_ss(&rows.shares[begin + r].old_share);
+      const __m256 new_share = _mm256_broadcast_ss(&rows.shares[begin + r].new_share);
       sum[r][0] = _mm256_fmadd_ps(_mm256_loadu_ps(total), old_share, _mm256_mul_ps(sum[r][0], new_share));
       sum[r][1] = _mm256_fmadd_ps(_mm256_loadu_ps(total + 8), old_share, _mm256_mul_ps(sum[r][1], new_share));
     }
@@ -186,11 +185,7 @@ void soften_rows(Rows& rows, bool first) {
       sum = next;
       continue;
     }
-    const float larger = next.maximum > sum.maximum ? next.maximum : sum.maximum;
-    rows.old_share[r] = exp2_polynomial(sum.maximum - larger);
-    rows.new_share[r] = exp2_polynomial(next.maximum - larger);
-    sum.maximum = larger;
-    sum.sum = __builtin_fmaf(sum.sum, rows.old_share[r], next.sum * rows.new_share[r]);
+    rows.shares[r] = merge_sums(sum, next);
   }
 }
 
@@ -210,10 +205,8 @@ void store_rows(const Rows& rows, Matrix<float> out, uint32_t first_row, size_t 
   for (uint32_t r = 0; r < rows.num_rows; ++r) {
     float* to = out.row(first_row + r / rows.heads) + column + size_t{r % rows.heads} * rows.head_dim;
     const float* from = rows.total + size_t{r} * rows.head_dim;
-    const __m256 sum = _mm256_set1_ps(rows.sums[r].sum);
-    for (uint32_t d = 0; d < rows.head_dim; d += 8) {
-      _mm256_storeu_ps(to + d, _mm256_div_ps(_mm256_loadu_ps(from + d), sum));
-    }
+    for (uint32_t d = 0; d < rows.head_dim; d += 8) _mm256_storeu_ps(to + d, _mm256_loadu_ps(from + d));
+    avx2_divide(to, rows.sums[r].sum, rows.head_dim);
   }
 }
 

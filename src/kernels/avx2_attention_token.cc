@@ -1,6 +1,8 @@
 // Attention of one token: K and V stream through registers, each vector widened once for up to four query heads.
 // Tokens in lanes for q.k, dims in lanes for p.v; no lane is ever summed with another (AVX2.md 5).
 
+#include <cstring>
+
 #include "kernels/avx2_attention.h"
 #include "kernels/avx2_lanes.h"
 
@@ -32,8 +34,9 @@ struct Segment {
   const std::byte* const* keys(uint32_t page) const { return halves + page; }
   const std::byte* const* values(uint32_t page) const { return halves + num_pages + page; }
 
-  void find(const KvPages& pages, uint32_t context, uint32_t first) {
-    n = smaller(kSegmentTokens, context - first);
+  // Positions [first, ...) of those before `end`, which are read one segment after the other.
+  void find(const KvPages& pages, uint32_t first, uint32_t end) {
+    n = smaller(kSegmentTokens, end - first);
     num_pages = (n + pages.page_tokens - 1) / pages.page_tokens;
     for (uint32_t page = 0; page < num_pages; ++page) {
       halves[page] = pages.page(first + page * pages.page_tokens);
@@ -41,7 +44,7 @@ struct Segment {
     }
     for (uint32_t page = 0; page < kPagesAhead; ++page) {  // behind the last token: what is there already
       const uint32_t position = first + n + page * pages.page_tokens;
-      halves[2 * num_pages + page] = position < context ? pages.page(position) : halves[0];
+      halves[2 * num_pages + page] = position < end ? pages.page(position) : halves[0];
     }
   }
 };
@@ -51,7 +54,8 @@ struct Token {
   uint32_t page_tokens;
   const float* q;  // [head_dim][group], scaled
   float* scores;   // [group][256]
-  float* out;      // [group][head_dim], of the segment
+  float* out;      // [group][out_stride], of the segment
+  size_t out_stride;
 };
 
 // -- scores --------------------------------------------------------------------------------------
@@ -101,10 +105,10 @@ template <bool kFp32, int kHeads, int kVectors>
 void weigh_dims(const Token& token, const Segment& segment, uint32_t page, uint32_t head, uint32_t dim) {
   constexpr size_t kBytes = kFp32 ? 4 : 2;
   __m256 sum[kHeads][kVectors];
-  float* const out = token.out + size_t{head} * token.head_dim + dim;
+  float* const out = token.out + head * token.out_stride + dim;
   UNROLL for (int h = 0; h < kHeads; ++h) {
     UNROLL for (int i = 0; i < kVectors; ++i) {
-      sum[h][i] = page == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(out + h * size_t{token.head_dim} + i * 8);
+      sum[h][i] = page == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(out + h * token.out_stride + i * 8);
     }
   }
   const size_t row_bytes = token.head_dim * kBytes;
@@ -122,7 +126,7 @@ void weigh_dims(const Token& token, const Segment& segment, uint32_t page, uint3
     }
   }
   UNROLL for (int h = 0; h < kHeads; ++h) {
-    UNROLL for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(out + h * size_t{token.head_dim} + i * 8, sum[h][i]);
+    UNROLL for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(out + h * token.out_stride + i * 8, sum[h][i]);
   }
 }
 
@@ -159,52 +163,76 @@ void for_heads(uint32_t group, const Work& work) {
 }
 
 template <bool kFp32>
-void attend_token(const KvPages& pages, const Token& token, uint32_t context, AttentionSum* sums, float* out) {
-  Segment segment;
-  for (uint32_t first = 0; first < context; first += kSegmentTokens) {
-    segment.find(pages, context, first);
-    for (uint32_t page = 0; page < segment.num_pages; ++page) {
-      for_heads(token.group, [&]<int kHeads>(uint32_t head) { score_page<kFp32, kHeads>(token, segment, page, head); });
-    }
-    AttentionSum part[kMaxHeads];
-    for (uint32_t h = 0; h < token.group; ++h) {
-      part[h] = avx2_softmax_segment(token.scores + h * kSegmentTokens, segment.n);
-    }
-    for (uint32_t page = 0; page < segment.num_pages; ++page) {
-      for_heads(token.group, [&]<int kHeads>(uint32_t head) { weigh_page<kFp32, kHeads>(token, segment, page, head); });
-    }
-    for (uint32_t h = 0; h < token.group; ++h) {
-      const size_t head = size_t{h} * token.head_dim;
-      avx2_merge_segment(sums[h], out + head, part[h], token.out + head, token.head_dim, first == 0);
-    }
+void attend_segment(const Token& token, const Segment& segment, AttentionSum* sums) {
+  for (uint32_t page = 0; page < segment.num_pages; ++page) {
+    for_heads(token.group, [&]<int kHeads>(uint32_t head) { score_page<kFp32, kHeads>(token, segment, page, head); });
   }
+  for (uint32_t h = 0; h < token.group; ++h) {
+    sums[h] = avx2_softmax_segment(token.scores + h * kSegmentTokens, segment.n);
+  }
+  for (uint32_t page = 0; page < segment.num_pages; ++page) {
+    for_heads(token.group, [&]<int kHeads>(uint32_t head) { weigh_page<kFp32, kHeads>(token, segment, page, head); });
+  }
+}
+
+// Positions [first, end): work(position, sums) after each segment, whose weighted V is in token.out then.
+template <class Work>
+void attend_segments(const KvPages& pages, bool fp32, Token& token, uint32_t first, uint32_t end, const Work& work) {
+  Segment segment;
+  for (; first < end; first += kSegmentTokens) {
+    segment.find(pages, first, end);
+    AttentionSum sums[kMaxHeads];
+    fp32 ? attend_segment<true>(token, segment, sums) : attend_segment<false>(token, segment, sums);
+    work(first, sums);
+  }
+}
+
+// q scaled, and room for scores, in `scratch`; what is left of it begins at token.out.
+Token begin_token(const KvPages& pages, uint32_t head_dim, uint32_t heads, const float* q, float* scratch) {
+  const float scale = query_scale(head_dim);
+  for (uint32_t h = 0; h < heads; ++h) {
+    for (uint32_t d = 0; d < head_dim; ++d) scratch[d * heads + h] = q[h * head_dim + d] * scale;
+  }
+  float* scores = scratch + heads * head_dim;
+  return {heads, head_dim, pages.page_tokens, scratch, scores, scores + heads * kSegmentTokens, head_dim};
 }
 
 }  // namespace
 
 void avx2_attend_token(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, const float* q,
                        float* out, float* scratch) {
-  const float scale = query_scale(kv.head_dim);
+  const uint32_t head_dim = kv.head_dim;
   for (uint32_t head = 0; head < group; head += kMaxHeads) {
     const uint32_t heads = smaller(kMaxHeads, group - head);
-    float* scaled = scratch;
-    const float* from = q + size_t{head} * kv.head_dim;
-    float* to = out + size_t{head} * kv.head_dim;
-    for (uint32_t h = 0; h < heads; ++h) {
-      for (uint32_t d = 0; d < kv.head_dim; ++d) scaled[d * heads + h] = from[h * kv.head_dim + d] * scale;
-    }
-    float* scores = scaled + heads * kv.head_dim;
-    const Token token{heads, kv.head_dim, pages.page_tokens, scaled, scores, scores + heads * kSegmentTokens};
-    AttentionSum sums[kMaxHeads];
-    kv.fp32 ? attend_token<true>(pages, token, context, sums, to)
-            : attend_token<false>(pages, token, context, sums, to);
-    for (uint32_t h = 0; h < heads; ++h) {
-      const __m256 sum = _mm256_set1_ps(sums[h].sum);
-      for (uint32_t d = 0; d < kv.head_dim; d += 8) {
-        float* o = to + h * kv.head_dim + d;
-        _mm256_storeu_ps(o, _mm256_div_ps(_mm256_loadu_ps(o), sum));
+    Token token = begin_token(pages, head_dim, heads, q + size_t{head} * head_dim, scratch);
+    float* to = out + size_t{head} * head_dim;
+    AttentionSum merged[kMaxHeads];
+    attend_segments(pages, kv.fp32, token, 0, context, [&](uint32_t first, const AttentionSum* sums) {
+      for (uint32_t h = 0; h < heads; ++h) {
+        avx2_merge_segment(merged[h], to + h * head_dim, sums[h], token.out + h * head_dim, head_dim, first == 0);
       }
-    }
+    });
+    for (uint32_t h = 0; h < heads; ++h) avx2_divide(to + h * head_dim, merged[h].sum, head_dim);
+  }
+}
+
+void avx2_attend_parts(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, Range segments,
+                       const float* q, const SegmentParts& parts, float* scratch) {
+  const uint32_t head_dim = kv.head_dim;
+  const size_t floats = segment_floats(head_dim);
+  for (uint32_t head = 0; head < group; head += kMaxHeads) {
+    const uint32_t heads = smaller(kMaxHeads, group - head);
+    Token token = begin_token(pages, head_dim, heads, q + size_t{head} * head_dim, scratch);
+    token.out = parts.data + (size_t{head} * parts.num_segments + segments.begin) * floats;
+    token.out_stride = parts.num_segments * floats;
+    const uint32_t end = smaller(segments.end * kSegmentTokens, context);
+    attend_segments(pages, kv.fp32, token, segments.begin * kSegmentTokens, end,
+                    [&](uint32_t, const AttentionSum* sums) {
+                      for (uint32_t h = 0; h < heads; ++h) {
+                        std::memcpy(token.out + h * token.out_stride + head_dim, sums + h, sizeof(AttentionSum));
+                      }
+                      token.out += floats;
+                    });
   }
 }
 

@@ -18,6 +18,8 @@ const Kernels& avx2_kernels() {
       .add_scaled = avx2_add_scaled,
       .store_kv = avx2_store_kv,
       .attention = avx2_attention,
+      .attend_segments = avx2_attend_segments,
+      .merge_segments = avx2_merge_segments,
   };
   return kKernels;
 }

@@ -56,15 +56,18 @@ void avx512_merge_segment(AttentionSum& sum, float* out, const AttentionSum& nex
     for (uint32_t d = 0; d < head_dim; d += 16) _mm512_storeu_ps(out + d, _mm512_loadu_ps(next_out + d));
     return;
   }
-  const float larger = next.maximum > sum.maximum ? next.maximum : sum.maximum;
-  const float a = exp2_polynomial(sum.maximum - larger);
-  const float b = exp2_polynomial(next.maximum - larger);
-  sum.maximum = larger;
-  sum.sum = __builtin_fmaf(sum.sum, a, next.sum * b);
-  const __m512 as = _mm512_set1_ps(a), bs = _mm512_set1_ps(b);
+  const MergeShares shares = merge_sums(sum, next);
+  const __m512 old_share = _mm512_set1_ps(shares.old_share), new_share = _mm512_set1_ps(shares.new_share);
   for (uint32_t d = 0; d < head_dim; d += 16) {
-    const __m512 share = _mm512_mul_ps(_mm512_loadu_ps(next_out + d), bs);
-    _mm512_storeu_ps(out + d, _mm512_fmadd_ps(_mm512_loadu_ps(out + d), as, share));
+    const __m512 added = _mm512_mul_ps(_mm512_loadu_ps(next_out + d), new_share);
+    _mm512_storeu_ps(out + d, _mm512_fmadd_ps(_mm512_loadu_ps(out + d), old_share, added));
+  }
+}
+
+void avx512_divide(float* out, float sum, uint32_t head_dim) {
+  const __m512 sums = _mm512_set1_ps(sum);
+  for (uint32_t d = 0; d < head_dim; d += 16) {
+    _mm512_storeu_ps(out + d, _mm512_div_ps(_mm512_loadu_ps(out + d), sums));
   }
 }
 
@@ -114,6 +117,29 @@ void avx512_attention(const KvView& kv, const AttentionSlice& slice, uint32_t kv
       avx512_attend_rows(pages, kv, slice, heads, size_t{head} * kv.head_dim, {r, smaller(r + tokens, which.end)}, q,
                          out, floats);
     }
+  }
+}
+
+void avx512_attend_segments(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group,
+                            uint32_t row, Range segments, const float* q, const SegmentParts& parts,
+                            std::byte* scratch) {
+  if (!has_own_path(kv)) {
+    return avx2_attend_segments(kv, slice, kv_head, group, row, segments, q, parts, scratch);
+  }
+  avx512_attend_parts(kv_pages(kv, slice, kv_head), kv, group, slice.first_position + row + 1, segments, q, parts,
+                      reinterpret_cast<float*>(scratch));
+}
+
+void avx512_merge_segments(const SegmentParts& parts, uint32_t group, uint32_t head_dim, float* out) {
+  if (head_dim % 16 != 0) return avx2_merge_segments(parts, group, head_dim, out);
+  const size_t floats = segment_floats(head_dim);
+  for (uint32_t head = 0; head < group; ++head, out += head_dim) {
+    AttentionSum merged;
+    for (uint32_t i = 0; i < parts.num_segments; ++i) {
+      const float* part = parts.data + (size_t{head} * parts.num_segments + i) * floats;
+      avx512_merge_segment(merged, out, {part[head_dim], part[head_dim + 1]}, part, head_dim, i == 0);
+    }
+    avx512_divide(out, merged.sum, head_dim);
   }
 }
 

@@ -27,8 +27,7 @@ struct Rows {
   float* scores;           // [rows][kStride]
   float* total;            // [rows][head_dim], merged so far
   AttentionSum sums[kMaxRows];
-  float old_share[kMaxRows];  // the merge's factors: of what is merged, of this segment
-  float new_share[kMaxRows];
+  MergeShares shares[kMaxRows];
   uint32_t visible[kMaxRows];  // positions of this segment that the row sees
 
   // V of the segment's token `t`, from dim `dim` on.
@@ -142,8 +141,8 @@ void weigh_tile(const ValueTile& tile) {
   }
   UNROLL for (int r = 0; r < kRows; ++r) {
     float* total = rows.total + size_t{begin + r} * rows.head_dim + tile.dim;
-    const __m512 old_share = _mm512_set1_ps(rows.old_share[begin + r]);
-    const __m512 new_share = _mm512_set1_ps(rows.new_share[begin + r]);
+    const __m512 old_share = _mm512_set1_ps(rows.shares[begin + r].old_share);
+    const __m512 new_share = _mm512_set1_ps(rows.shares[begin + r].new_share);
     UNROLL for (int i = 0; i < kVectors; ++i) {
       __m512 merged = sum[r][i];
       if (!tile.first) {
@@ -183,11 +182,7 @@ void soften_rows(Rows& rows, bool first) {
       sum = next;
       continue;
     }
-    const float larger = next.maximum > sum.maximum ? next.maximum : sum.maximum;
-    rows.old_share[r] = exp2_polynomial(sum.maximum - larger);
-    rows.new_share[r] = exp2_polynomial(next.maximum - larger);
-    sum.maximum = larger;
-    sum.sum = __builtin_fmaf(sum.sum, rows.old_share[r], next.sum * rows.new_share[r]);
+    rows.shares[r] = merge_sums(sum, next);
   }
 }
 
@@ -206,10 +201,8 @@ void store_rows(const Rows& rows, Matrix<float> out, uint32_t first_row, size_t 
   for (uint32_t r = 0; r < rows.num_rows; ++r) {
     float* to = out.row(first_row + r / rows.heads) + column + size_t{r % rows.heads} * rows.head_dim;
     const float* from = rows.total + size_t{r} * rows.head_dim;
-    const __m512 sum = _mm512_set1_ps(rows.sums[r].sum);
-    for (uint32_t d = 0; d < rows.head_dim; d += 16) {
-      _mm512_storeu_ps(to + d, _mm512_div_ps(_mm512_loadu_ps(from + d), sum));
-    }
+    for (uint32_t d = 0; d < rows.head_dim; d += 16) _mm512_storeu_ps(to + d, _mm512_loadu_ps(from + d));
+    avx512_divide(to, rows.sums[r].sum, rows.head_dim);
   }
 }
 

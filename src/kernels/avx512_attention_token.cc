@@ -1,6 +1,8 @@
 // Attention of one token: K and V stream through registers, each vector widened once for all query heads of the group.
 // Tokens in lanes for q.k, dims in lanes for p.v; no lane is ever summed with another (AVX2.md 5).
 
+#include <cstring>
+
 #include "kernels/avx512_attention.h"
 #include "kernels/avx512_fp32_lanes.h"
 
@@ -34,17 +36,17 @@ struct Segment {
   const std::byte* const* keys(uint32_t page) const { return halves + page; }
   const std::byte* const* values(uint32_t page) const { return halves + num_pages + page; }
 
-  void find(const KvPages& pages, uint32_t context, uint32_t first) {
-    n = smaller(kSegmentTokens, context - first);
+  // Positions [first, ...) of those before `end`, which are read one segment after the other.
+  void find(const KvPages& pages, uint32_t first, uint32_t end) {
+    n = smaller(kSegmentTokens, end - first);
     num_pages = (n + pages.page_tokens - 1) / pages.page_tokens;
-    cold = first == 0;
     for (uint32_t page = 0; page < num_pages; ++page) {
       halves[page] = pages.page(first + page * pages.page_tokens);
       halves[num_pages + page] = halves[page] + pages.value_offset;
     }
     for (uint32_t page = 0; page < pages_ahead; ++page) {  // behind the last token: what is there already
       const uint32_t position = first + n + page * pages.page_tokens;
-      halves[2 * num_pages + page] = position < context ? pages.page(position) : halves[0];
+      halves[2 * num_pages + page] = position < end ? pages.page(position) : halves[0];
     }
   }
 };
@@ -53,7 +55,8 @@ struct Token {
   uint32_t page_tokens;  // 16 or 32
   const float* q;        // [heads][kQueryStride], scaled
   float* scores;         // [heads][256]
-  float* out;            // [heads][head_dim], of the segment
+  float* out;            // [heads][out_stride], of the segment
+  size_t out_stride;     // floats
 };
 
 // -- scores --------------------------------------------------------------------------------------
@@ -123,7 +126,7 @@ void weigh_dims(const Token& token, const Segment& segment, Range pages, uint32_
   float* const out = token.out + dim;
   UNROLL for (int i = 0; i < kVectors; ++i) {
     UNROLL for (int h = 0; h < kHeads; ++h) {
-      sum[i][h] = pages.begin == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(out + h * size_t{token.head_dim} + i * 16);
+      sum[i][h] = pages.begin == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(out + h * token.out_stride + i * 16);
     }
   }
   const size_t row_bytes = size_t{token.head_dim} * 2;
@@ -141,7 +144,7 @@ void weigh_dims(const Token& token, const Segment& segment, Range pages, uint32_
     }
   }
   UNROLL for (int i = 0; i < kVectors; ++i) {
-    UNROLL for (int h = 0; h < kHeads; ++h) _mm512_storeu_ps(out + h * size_t{token.head_dim} + i * 16, sum[i][h]);
+    UNROLL for (int h = 0; h < kHeads; ++h) _mm512_storeu_ps(out + h * token.out_stride + i * 16, sum[i][h]);
   }
 }
 
@@ -167,63 +170,83 @@ void weigh_segment(const Token& token, const Segment& segment) {
 
 // ------------------------------------------------------------------------------------------------
 template <int kHeads>
-void attend(const KvPages& pages, const Token& token, uint32_t context, AttentionSum* sums, float* out) {
+void attend_segment(const Token& token, const Segment& segment, AttentionSum* sums) {
+  token.page_tokens == 32 ? score_segment<kHeads, 2>(token, segment) : score_segment<kHeads, 1>(token, segment);
+  for (int h = 0; h < kHeads; ++h) sums[h] = avx512_softmax_segment(token.scores + h * kSegmentTokens, segment.n);
+  weigh_segment<kHeads>(token, segment);
+}
+
+// Positions [first, end): work(position, sums) after each segment, whose weighted V is in token.out then.
+template <class Work>
+void attend_segments(const KvPages& pages, Token& token, uint32_t heads, uint32_t first, uint32_t end,
+                     const Work& work) {
   Segment segment;
-  if (kHeads > 3 && context >= kLongContext) segment.pages_ahead = kManyAhead;
-  for (uint32_t first = 0; first < context; first += kSegmentTokens) {
-    segment.find(pages, context, first);
-    token.page_tokens == 32 ? score_segment<kHeads, 2>(token, segment) : score_segment<kHeads, 1>(token, segment);
-    AttentionSum part[kHeads];
-    for (int h = 0; h < kHeads; ++h) part[h] = avx512_softmax_segment(token.scores + h * kSegmentTokens, segment.n);
-    weigh_segment<kHeads>(token, segment);
-    for (int h = 0; h < kHeads; ++h) {
-      const size_t head = size_t{token.head_dim} * h;
-      avx512_merge_segment(sums[h], out + head, part[h], token.out + head, token.head_dim, first == 0);
+  if (heads > 3 && end - first >= kLongContext) segment.pages_ahead = kManyAhead;
+  for (; first < end; first += kSegmentTokens, segment.cold = false) {
+    segment.find(pages, first, end);
+    AttentionSum sums[kMaxHeads];
+    switch (heads) {
+      case 1: attend_segment<1>(token, segment, sums); break;
+      case 2: attend_segment<2>(token, segment, sums); break;
+      case 3: attend_segment<3>(token, segment, sums); break;
+      case 4: attend_segment<4>(token, segment, sums); break;
+      case 5: attend_segment<5>(token, segment, sums); break;
+      case 6: attend_segment<6>(token, segment, sums); break;
+      case 7: attend_segment<7>(token, segment, sums); break;
+      default: attend_segment<8>(token, segment, sums); break;
     }
+    work(first, sums);
   }
 }
 
-void attend_heads(uint32_t heads, const KvPages& pages, const Token& token, uint32_t context, AttentionSum* sums,
-                  float* out) {
-  switch (heads) {
-    case 1: return attend<1>(pages, token, context, sums, out);
-    case 2: return attend<2>(pages, token, context, sums, out);
-    case 3: return attend<3>(pages, token, context, sums, out);
-    case 4: return attend<4>(pages, token, context, sums, out);
-    case 5: return attend<5>(pages, token, context, sums, out);
-    case 6: return attend<6>(pages, token, context, sums, out);
-    case 7: return attend<7>(pages, token, context, sums, out);
-    default: return attend<8>(pages, token, context, sums, out);
+// q scaled, and room for scores, in `scratch`; what is left of it begins at token.out.
+Token begin_token(const KvPages& pages, uint32_t head_dim, uint32_t heads, const float* q, float* scratch) {
+  const __m512 scale = _mm512_set1_ps(query_scale(head_dim));
+  for (uint32_t h = 0; h < heads; ++h) {
+    for (uint32_t d = 0; d < head_dim; d += 16) {
+      _mm512_storeu_ps(scratch + h * kQueryStride + d, _mm512_mul_ps(_mm512_loadu_ps(q + h * head_dim + d), scale));
+    }
   }
+  float* scores = scratch + heads * kQueryStride;
+  return {head_dim, pages.page_tokens, scratch, scores, scores + heads * kSegmentTokens, head_dim};
 }
 
 }  // namespace
 
 void avx512_attend_token(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, const float* q,
                          float* out, float* scratch) {
-  const __m512 scale = _mm512_set1_ps(query_scale(kv.head_dim));
   const uint32_t head_dim = kv.head_dim;
   for (uint32_t head = 0; head < group; head += kMaxHeads) {
     const uint32_t heads = smaller(kMaxHeads, group - head);
-    const float* from = q + size_t{head} * head_dim;
+    Token token = begin_token(pages, head_dim, heads, q + size_t{head} * head_dim, scratch);
     float* to = out + size_t{head} * head_dim;
-    for (uint32_t h = 0; h < heads; ++h) {
-      for (uint32_t d = 0; d < head_dim; d += 16) {
-        _mm512_storeu_ps(scratch + h * kQueryStride + d,
-                         _mm512_mul_ps(_mm512_loadu_ps(from + h * head_dim + d), scale));
+    AttentionSum merged[kMaxHeads];
+    attend_segments(pages, token, heads, 0, context, [&](uint32_t first, const AttentionSum* sums) {
+      for (uint32_t h = 0; h < heads; ++h) {
+        avx512_merge_segment(merged[h], to + h * head_dim, sums[h], token.out + h * head_dim, head_dim, first == 0);
       }
-    }
-    float* scores = scratch + heads * kQueryStride;
-    const Token token{head_dim, pages.page_tokens, scratch, scores, scores + heads * kSegmentTokens};
-    AttentionSum sums[kMaxHeads];
-    attend_heads(heads, pages, token, context, sums, to);
-    for (uint32_t h = 0; h < heads; ++h) {
-      const __m512 sum = _mm512_set1_ps(sums[h].sum);
-      for (uint32_t d = 0; d < head_dim; d += 16) {
-        float* o = to + h * head_dim + d;
-        _mm512_storeu_ps(o, _mm512_div_ps(_mm512_loadu_ps(o), sum));
-      }
-    }
+    });
+    for (uint32_t h = 0; h < heads; ++h) avx512_divide(to + h * head_dim, merged[h].sum, head_dim);
+  }
+}
+
+void avx512_attend_parts(const KvPages& pages, const KvView& kv, uint32_t group, uint32_t context, Range segments,
+                         const float* q, const SegmentParts& parts, float* scratch) {
+  const uint32_t head_dim = kv.head_dim;
+  const size_t floats = segment_floats(head_dim);
+  for (uint32_t head = 0; head < group; head += kMaxHeads) {
+    const uint32_t heads = smaller(kMaxHeads, group - head);
+    Token token = begin_token(pages, head_dim, heads, q + size_t{head} * head_dim, scratch);
+    token.out = parts.data + (size_t{head} * parts.num_segments + segments.begin) * floats;
+    token.out_stride = parts.num_segments * floats;
+    const uint32_t end = smaller(segments.end * kSegmentTokens, context);
+    attend_segments(pages, token, heads, segments.begin * kSegmentTokens, end,
+                    [&](uint32_t, const AttentionSum* sums) {
+                      for (uint32_t h = 0; h < heads; ++h) {
+                        std::memcpy(token.out + h * token.out_stride + head_dim, sums + h, sizeof(AttentionSum));
+                      }
+                      token.out += floats;
+                    });
   }
 }
 

@@ -19,6 +19,8 @@ const Kernels& avx512_kernels() {
       .add_scaled = avx512_add_scaled,
       .store_kv = avx512_store_kv,
       .attention = avx512_attention,
+      .attend_segments = avx512_attend_segments,
+      .merge_segments = avx512_merge_segments,
   };
   return kKernels;
 }

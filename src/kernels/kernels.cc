@@ -53,6 +53,8 @@ Isa best_isa() {
   return best;
 }
 
+uint32_t num_attention_segments(uint32_t context) { return (context + kSegmentTokens - 1) / kSegmentTokens; }
+
 // Sizes: the largest need of any instruction set.
 size_t matmul_scratch_bytes(uint32_t max_rows, uint32_t max_cols) {
   static_cast<void>(max_cols);

@@ -54,6 +54,15 @@ struct AttentionSlice {
   uint32_t num_rows = 0;
 };
 
+// Some segments of one row's context: segment i is positions [256 i, 256 (i + 1)). What attention makes of one, before
+// it is merged: for each query head its weighted V, the largest score and the sum of weights, segment_floats() in all.
+struct SegmentParts {
+  float* data = nullptr;      // [group][num_segments][segment_floats]
+  uint32_t num_segments = 0;  // of the row's whole context
+};
+constexpr size_t segment_floats(uint32_t head_dim) { return (size_t{head_dim} + 2 + 15) / 16 * 16; }
+uint32_t num_attention_segments(uint32_t context);
+
 // One instruction set's functions. All pointers are set.
 struct Kernels {
   Isa isa;
@@ -90,6 +99,11 @@ struct Kernels {
   // attention_scratch_bytes().
   void (*attention)(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group, Range which,
                     Matrix<const float> q, Matrix<float> out, std::byte* scratch);
+  // The same for one row, cut between segments: `parts` of `segments` alone (q: the row's query heads, contiguous);
+  // and once all are there, out = the parts merged in ascending order. Any cut gives the bits of attention().
+  void (*attend_segments)(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group, uint32_t row,
+                          Range segments, const float* q, const SegmentParts& parts, std::byte* scratch);
+  void (*merge_segments)(const SegmentParts& parts, uint32_t group, uint32_t head_dim, float* out);
 };
 
 const Kernels& kernels_for(Isa isa);  // isa must be supported

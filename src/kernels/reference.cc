@@ -350,6 +350,8 @@ const Kernels& reference_kernels() {
       .add_scaled = add_scaled,
       .store_kv = reference_store_kv,
       .attention = reference_attention,
+      .attend_segments = reference_attend_segments,
+      .merge_segments = reference_merge_segments,
   };
   return kKernels;
 }

@@ -2,8 +2,6 @@
 
 #include "kernels/reference_attention.h"
 
-#include <cstring>
-
 #include "kernels/fixed_arithmetic.h"
 #include "kernels/float16.h"
 #include "kernels/kv_page.h"
@@ -70,7 +68,34 @@ void attend_segment(const KvPages& pages, const KvView& kv, const float* q, uint
   }
 }
 
-// One query over positions [0, context): segments merged in ascending order. scratch: 3 * head_dim floats.
+// The softmax of the segments so far, and the next one in ascending order. The first is copied.
+struct Merged {
+  float maximum = 0.0f;
+  float sum = 0.0f;
+  bool empty = true;
+
+  void add(const Segment& segment, uint32_t head_dim, float* out) {
+    if (empty) {
+      empty = false;
+      maximum = segment.maximum;
+      sum = segment.sum;
+      for (uint32_t d = 0; d < head_dim; ++d) out[d] = segment.out[d];
+      return;
+    }
+    const float larger = segment.maximum > maximum ? segment.maximum : maximum;
+    const float a = exp2_polynomial(maximum - larger);
+    const float b = exp2_polynomial(segment.maximum - larger);
+    maximum = larger;
+    sum = __builtin_fmaf(sum, a, segment.sum * b);
+    for (uint32_t d = 0; d < head_dim; ++d) out[d] = __builtin_fmaf(out[d], a, segment.out[d] * b);
+  }
+};
+
+uint32_t segment_tokens(uint32_t first, uint32_t context) {
+  return context - first < kSegmentTokens ? context - first : kSegmentTokens;
+}
+
+// One query over positions [0, context). scratch: 3 * head_dim floats.
 void attend(const KvPages& pages, const KvView& kv, const float* query, uint32_t context, float* out,
             float* scratch) {
   const uint32_t head_dim = kv.head_dim;
@@ -79,25 +104,12 @@ void attend(const KvPages& pages, const KvView& kv, const float* query, uint32_t
   Segment segment{0.0f, 0.0f, scratch + 2 * head_dim};
   const float scale = query_scale(head_dim);
   for (uint32_t d = 0; d < head_dim; ++d) q[d] = query[d] * scale;
-
-  float maximum = 0.0f, sum = 0.0f;
+  Merged merged;
   for (uint32_t first = 0; first < context; first += kSegmentTokens) {
-    const uint32_t n = context - first < kSegmentTokens ? context - first : kSegmentTokens;
-    attend_segment(pages, kv, q, first, n, segment);
-    if (first == 0) {
-      maximum = segment.maximum;
-      sum = segment.sum;
-      std::memcpy(sum_out, segment.out, head_dim * sizeof(float));
-      continue;
-    }
-    const float larger = segment.maximum > maximum ? segment.maximum : maximum;
-    const float a = exp2_polynomial(maximum - larger);
-    const float b = exp2_polynomial(segment.maximum - larger);
-    maximum = larger;
-    sum = __builtin_fmaf(sum, a, segment.sum * b);
-    for (uint32_t d = 0; d < head_dim; ++d) sum_out[d] = __builtin_fmaf(sum_out[d], a, segment.out[d] * b);
+    attend_segment(pages, kv, q, first, segment_tokens(first, context), segment);
+    merged.add(segment, head_dim, sum_out);
   }
-  for (uint32_t d = 0; d < head_dim; ++d) out[d] = sum_out[d] / sum;
+  for (uint32_t d = 0; d < head_dim; ++d) out[d] = sum_out[d] / merged.sum;
 }
 
 }  // namespace
@@ -124,6 +136,38 @@ void reference_attention(const KvView& kv, const AttentionSlice& slice, uint32_t
       attend(pages, kv, q.row(r) + offset, slice.first_position + r + 1, out.row(r) + offset,
              reinterpret_cast<float*>(scratch));
     }
+  }
+}
+
+// A part: the weighted V, then the largest score and the sum of weights.
+void reference_attend_segments(const KvView& kv, const AttentionSlice& slice, uint32_t kv_head, uint32_t group,
+                               uint32_t row, Range segments, const float* q, const SegmentParts& parts,
+                               std::byte* scratch) {
+  const KvPages pages = kv_pages(kv, slice, kv_head);
+  const uint32_t head_dim = kv.head_dim, context = slice.first_position + row + 1;
+  const float scale = query_scale(head_dim);
+  auto* scaled = reinterpret_cast<float*>(scratch);
+  for (uint32_t head = 0; head < group; ++head) {
+    for (uint32_t d = 0; d < head_dim; ++d) scaled[d] = q[size_t{head} * head_dim + d] * scale;
+    for (uint32_t i = segments.begin; i < segments.end; ++i) {
+      float* part = parts.data + (size_t{head} * parts.num_segments + i) * segment_floats(head_dim);
+      Segment segment{0.0f, 0.0f, part};
+      const uint32_t first = i * kSegmentTokens;
+      attend_segment(pages, kv, scaled, first, segment_tokens(first, context), segment);
+      part[head_dim] = segment.maximum;
+      part[head_dim + 1] = segment.sum;
+    }
+  }
+}
+
+void reference_merge_segments(const SegmentParts& parts, uint32_t group, uint32_t head_dim, float* out) {
+  for (uint32_t head = 0; head < group; ++head, out += head_dim) {
+    Merged merged;
+    for (uint32_t i = 0; i < parts.num_segments; ++i) {
+      float* part = parts.data + (size_t{head} * parts.num_segments + i) * segment_floats(head_dim);
+      merged.add({part[head_dim], part[head_dim + 1], part}, head_dim, out);
+    }
+    for (uint32_t d = 0; d < head_dim; ++d) out[d] = out[d] / merged.sum;
   }
 }
 

@@ -42,7 +42,7 @@ PROGRAMS = {  # name: its own sources, libraries, arguments
 }
 FLAGS = ["-std=c++20", "-O1", "-march=x86-64-v3", "-ffp-contract=off", "-w", "-Isrc", "-Itests/simulation",
          f'-DSLIPSTREAM_TEST_DATA="{ROOT}/tests/data"']
-WIDER = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"]  # kernels/avx512_*.cc
+WIDER = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx512bf16"]  # kernels/avx512_*.cc
 TIMEOUT_S = 90
 
 
