@@ -16,8 +16,8 @@ namespace {
 #define SIX(i) COUPLE(i) PAIR(i) COUPLE(i) PAIR(i)
 #define FMA(i) "vfmadd231ps %%zmm16, %%zmm17, %%zmm" #i "\n\t"
 #define CLOBBERS                                                                                                   \
-  "cc", "xmm18", "xmm19", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
-      "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17"
+  "cc", "xmm18", "xmm19", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17"
 
 void run_pairs(uint64_t loops) { asm volatile(LOOP(PAIR) : "+r"(loops)::CLOBBERS); }
 void run_couples(uint64_t loops) { asm volatile(LOOP(SIX) : "+r"(loops)::CLOBBERS); }

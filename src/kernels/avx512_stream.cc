@@ -77,7 +77,6 @@ constexpr size_t kFarBytes = 8192, kNearBytes = 1024;
   "cmpl $1, %[scale_type]\n\tja 101f\n\tje 100f\n\t"                                                                 \
   "vpmovzxwd " at ", %%zmm" #to "\n\tvpslld $16, %%zmm" #to ", %%zmm" #to "\n\tjmp 102f\n"                            \
   "100:\n\tvcvtph2ps " at ", %%zmm" #to "\n\tjmp 102f\n101:\n\tvmovups " at ", %%zmm" #to "\n102:\n\t"
-static_assert(static_cast<int>(ScaleType::kBf16) == 0 && static_cast<int>(ScaleType::kFp16) == 1);
 // Where both sums are one group's: their sum, as fp32.
 #define JOIN(m, a, b, ...)                                                                                           \
   ".if %c[R] > " #m "\n\tvpaddd %%zmm" #b ", %%zmm" #a ", %%zmm" #a "\n\t"                                            \
@@ -132,6 +131,9 @@ static_assert(static_cast<int>(ScaleType::kBf16) == 0 && static_cast<int>(ScaleT
   ".if %c[group_32]\n\tmov %[group_bytes], %[n]\n\t" SCALE("(%[lines],%[n])", 24)                                     \
   ".else\n\t" SCALE("(%[lines])", 24) ".endif\n\t" EACH_ROW(JOIN, ) ADD_GROUP                                         \
   "dec %[groups]\n\tjz 9f\n\t" KEEP_GROUPS "add $4 * %c[R], %[products]\n\t"
+
+// SCALE knows them by their numbers.
+static_assert(static_cast<int>(ScaleType::kBf16) == 0 && static_cast<int>(ScaleType::kFp16) == 1);
 
 template <int kBits, bool kSigned, bool kGroup32, int R>
 void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
