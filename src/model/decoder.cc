@@ -10,14 +10,8 @@
 namespace slipstream {
 namespace {
 
-// Rows of one attention item. With a group of 3 query heads 64 rows are 4 tiles of 48 (AVX2.md 5.3), enough that
-// turning a segment's K and V to fp32 once an item does not matter; few enough that a prompt of 512 rows is dozens of
-// items.
-constexpr uint32_t kAttentionRows = 64;
-
 // Panels of gate and up multiplied before their SiLU: 64 columns of 512 rows are 256 KB, still in L2.
 constexpr uint32_t kGatePanels = 4;
-
 
 Matrix<float> columns(Matrix<float> whole, uint32_t first, uint32_t count) {
   return {whole.data + first, whole.rows, count, whole.stride};
@@ -41,11 +35,10 @@ Decoder::Decoder(const ModelConfig& config, const Weights& weights, const Kernel
       rope_(config),
       experts_(config, kernels, work, pool, quantise),
       panels_(pool.num_threads()),
+      attention_({config.num_kv_heads, group_, config.head_dim}, work.residual.rows, pool.num_threads(),
+                 work.attention_parts),
       gate_chunks_(config.has_dense_layer() ? config.intermediate_size : 0, kChunkInputs) {
-  const uint32_t max_rows = work.residual.rows;
-  places_.resize(max_rows);
-  // A slice has at least one row, and one item per KV head and kAttentionRows rows begun.
-  items_.reserve(size_t{max_rows} * config.num_kv_heads);
+  places_.resize(work.residual.rows);
 }
 
 void Decoder::forward(const Pass& pass) {
@@ -67,26 +60,20 @@ void Decoder::forward(const Pass& pass) {
   }
 }
 
-// Where each row stands, and the attention's items: the same for all layers.
+// Where each row stands, and who computes which part of the attention: the same for all layers.
 void Decoder::place_rows(const Pass& pass) {
   num_rows_ = static_cast<uint32_t>(pass.tokens.size());
   CHECK(num_rows_ > 0 && num_rows_ <= work_.residual.rows, "{} rows, room for {}", num_rows_, work_.residual.rows);
   std::fill_n(work_.finite.begin(), num_rows_, uint8_t{1});
-  items_.clear();
+  attention_.begin(num_rows_);
   for (uint32_t index = 0; index < pass.slices.size(); ++index) {
     const AttentionSlice& slice = pass.slices[index].attention;
     for (uint32_t row = 0; row < slice.num_rows; ++row) {
       places_[pass.slices[index].first_row + row] = {index, slice.first_position + row};
     }
-    for (uint32_t begin = 0; begin < slice.num_rows; begin += kAttentionRows) {
-      const uint32_t end = std::min(begin + kAttentionRows, slice.num_rows);
-      const uint64_t cost = uint64_t{end - begin} * (slice.first_position + (begin + end) / 2 + 1);
-      for (uint32_t head = 0; head < config_.num_kv_heads; ++head) items_.push_back({cost, index, head, {begin, end}});
-    }
+    attention_.add(index, slice);
   }
-  // Dearest first: then threads that take the next item when they are done end at about the same time.
-  std::sort(items_.begin(), items_.end(),
-            [](const AttentionItem& a, const AttentionItem& b) { return a.cost > b.cost; });
+  attention_.end();
 }
 
 // residual = the tokens' embeddings; and each row's rotation angles, once for all layers.
@@ -193,22 +180,23 @@ void Decoder::rotate_and_store(const LayerWeights& layer, const KvView& kv, cons
   if (num_clamped != 0) num_clamped_kv_.fetch_add(num_clamped, std::memory_order_relaxed);
 }
 
-// attended = softmax(q K / sqrt(head_dim)) V for each slice, KV head and range of rows: items that threads take as they
-// are free, since their costs differ by the length of their contexts.
+// attended = softmax(q K / sqrt(head_dim)) V, by items that threads take as they are free, since their costs differ by
+// the length of their contexts.
 void Decoder::attend(const LayerWeights& layer, const KvView& kv, const Pass& pass) {
   const auto rotate = [&](uint32_t task, uint32_t) {
     rotate_and_store(layer, kv, pass, task % config_.num_kv_heads, rows_of_task(task / config_.num_kv_heads));
   };
   const auto attend_items = [&](uint32_t thread) {
-    for (uint32_t item; (item = next_item_.fetch_add(1, std::memory_order_relaxed)) < items_.size();) {
-      attend_item(kv, pass, items_[item], thread);
+    const std::span<const AttentionPlan::Item> items = attention_.items();
+    for (uint32_t item; (item = next_item_.fetch_add(1, std::memory_order_relaxed)) < items.size();) {
+      attend_item(kv, pass, items[item], thread);
     }
   };
   next_item_.store(0, std::memory_order_relaxed);
   pool_.run_tasks_then(num_row_tasks() * config_.num_kv_heads, rotate, attend_items);
 }
 
-void Decoder::attend_item(const KvView& kv, const Pass& pass, const AttentionItem& item, uint32_t thread) {
+void Decoder::attend_item(const KvView& kv, const Pass& pass, const AttentionPlan::Item& item, uint32_t thread) {
   const PassSlice& slice = pass.slices[item.slice];
   const size_t first_col = size_t{item.kv_head} * group_ * config_.head_dim;
   const uint32_t cols = group_ * config_.head_dim;
@@ -216,7 +204,7 @@ void Decoder::attend_item(const KvView& kv, const Pass& pass, const AttentionIte
                               work_.qkv.stride};
   const Matrix<float> out{work_.attended.row(slice.first_row) + first_col, slice.attention.num_rows, cols,
                           work_.attended.stride};
-  kernels_.attention(kv, slice.attention, item.kv_head, group_, item.rows, q, out, work_.thread_scratch(thread));
+  attention_.attend(kernels_, kv, slice.attention, item, q, out, work_.thread_scratch(thread));
 }
 
 // residual += W_o attended.

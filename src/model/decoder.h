@@ -15,6 +15,7 @@
 #include "base/shared_ranges.h"
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "model/attention_plan.h"
 #include "model/expert_mlp.h"
 #include "model/kv_storage.h"
 #include "model/model_config.h"
@@ -53,13 +54,6 @@ class Decoder {
   uint64_t num_clamped_kv() const { return num_clamped_kv_.load(std::memory_order_relaxed); }
 
  private:
-  // One thread's share of attention, big enough to be worth handing out.
-  struct AttentionItem {
-    uint64_t cost = 0;  // positions seen, summed over its rows
-    uint32_t slice = 0;
-    uint32_t kv_head = 0;
-    Range rows;  // of the slice
-  };
   struct RowPlace {
     uint32_t slice = 0;
     uint32_t position = 0;
@@ -78,7 +72,7 @@ class Decoder {
   void norm_row(const float* x, const float* weight, float* out, uint8_t& finite) const;
   void norm_rows(uint32_t task, const float* weight, bool quantise);
   void rotate_and_store(const LayerWeights& layer, const KvView& kv, const Pass& pass, uint32_t kv_head, Range which);
-  void attend_item(const KvView& kv, const Pass& pass, const AttentionItem& item, uint32_t thread);
+  void attend_item(const KvView& kv, const Pass& pass, const AttentionPlan::Item& item, uint32_t thread);
   void add_product(const PackedMatrix& weights, const MatmulInput& x, Range panels, uint32_t thread);
   template <class Multiply>
   void share_panels(const PackedMatrix& alike, uint32_t num_panels, uint32_t thread, const Multiply& multiply);
@@ -103,8 +97,8 @@ class Decoder {
 
   // Owned by the engine thread; of the pass being computed.
   uint32_t num_rows_ = 0;
-  std::vector<RowPlace> places_;      // [rows]
-  std::vector<AttentionItem> items_;  // dearest first
+  std::vector<RowPlace> places_;  // [rows]
+  AttentionPlan attention_;
 
   // Shared by the threads of a fork-join.
   std::atomic<uint64_t> num_clamped_kv_{0};  // relaxed: a counter

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/attention_plan.h"
+
 namespace slipstream {
 namespace {
 
@@ -42,6 +44,10 @@ void lay_out(Workspace& work, Layout& layout, const ModelConfig& config, const K
   work.hidden = layout.matrix(rows, config.hidden_size);
   work.qkv = layout.matrix(rows, attention_cols + 2 * config.num_kv_heads * config.head_dim);
   work.attended = layout.matrix(rows, attention_cols);
+  const size_t parts = AttentionPlan::parts_floats(
+      {config.num_kv_heads, config.num_heads / config.num_kv_heads, config.head_dim}, limits.max_context,
+      limits.num_threads);
+  work.attention_parts = {reinterpret_cast<float*>(layout.bytes(parts * sizeof(float))), parts};
   work.gate = layout.matrix(rows, dense_size);
   work.up = layout.matrix(rows, dense_size);
   if (config.num_experts != 0) {

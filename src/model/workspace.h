@@ -34,6 +34,7 @@ struct Workspace {
   Matrix<float> hidden;    // [rows, hidden_size]: the normed residual, then what a block adds to the residual
   Matrix<float> qkv;  // [rows, (num_heads + 2 * num_kv_heads) * head_dim]: q, k and v of a row, one after the other
   Matrix<float> attended;            // [rows, num_heads * head_dim]
+  std::span<float> attention_parts;  // of contexts cut between segments (attention_plan.h)
   Matrix<float> gate;                // [rows, intermediate_size]
   Matrix<float> up;                  // [rows, intermediate_size]
   Matrix<float> cos;                 // [rows, head_dim / 2]
