@@ -166,5 +166,29 @@ TEST_F(CpuExecutorDeath, a_step_that_would_touch_foreign_memory_is_a_bug) {
   EXPECT_DEATH(executor->run({tokens, too_far, table, {}}), "1 blocks for 65 tokens");
 }
 
+// Three KV heads: two or four threads share the attention of the single row at the end (attention_plan.h).
+TEST(CpuExecutor, a_long_context_has_the_same_bits_however_many_threads_share_it) {
+  ModelConfig config = small_config();
+  config.num_heads = 6;
+  config.num_kv_heads = 3;
+  config.head_dim = 32;
+  const Prompts prompts{made_up_tokens(1401, 9)};
+  std::vector<float> expected;
+  for (const uint32_t num_threads : {1u, 2u, 4u}) {
+    ThreadPool pool(num_threads);
+    const Weights weights = std::move(random_weights(config, kFourBits, 2, pool).value());
+    const CpuExecutorOptions options{
+        .num_blocks = 24, .max_rows = 1400, .max_logit_rows = 1400, .max_context = 2048};
+    const auto executor = std::move(CpuExecutor::make(config, weights, pool, options).value());
+    PromptRun run(*executor, prompts, {64, 1400, false, {}});
+    ASSERT_EQ(run.step().front().logits.rows, 1400u);
+    const Matrix<const float> last = run.step().front().logits;
+    ASSERT_EQ(last.rows, 1u);
+    const std::vector<float> logits(last.row(0), last.row(0) + last.cols);
+    if (expected.empty()) expected = logits;
+    EXPECT_EQ(std::memcmp(logits.data(), expected.data(), logits.size() * sizeof(float)), 0) << num_threads;
+  }
+}
+
 }  // namespace
 }  // namespace slipstream
