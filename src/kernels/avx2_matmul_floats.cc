@@ -11,7 +11,8 @@ namespace {
 constexpr uint32_t kStepInputs = 128;  // widened at once: 8 KB
 constexpr uint32_t kRowBlock = 96;
 constexpr size_t kPrefetchBytes = 8192;  // as in avx2_stream.cc
-constexpr uint32_t kStreamRows = 4;      // up to here unquantised weights go through registers
+constexpr uint32_t kStreamRows = 16;     // up to here unquantised weights are widened in registers by each tile
+constexpr uint32_t kStreamTile = 5;      // rows: gcc 12 spills with 6
 
 struct Product {
   const PackedMatrix& w;
@@ -170,71 +171,72 @@ void multiply_row_block(const Product& product, Range panels, uint32_t first_row
 }
 
 // -- few rows ------------------------------------------------------------------------------------
-// Inputs k and k + 1 (k even) of 16 rows.
-template <WeightType kType>
-inline __attribute__((always_inline)) void load_pair(const std::byte* panel, size_t k, __m256 (&even)[2],
-                                                     __m256 (&odd)[2]) {
+// One of the inputs k and k + 1 (k even) of 16 rows.
+template <WeightType kType, bool kOdd>
+inline __attribute__((always_inline)) void load_one_of_pair(const std::byte* pair, __m256 (&w)[2]) {
   for (int half = 0; half < 2; ++half) {
     if constexpr (kType == WeightType::kBf16) {
-      const __m256i pairs = load_integers(panel + k * 32 + half * 32);
-      even[half] = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
-      odd[half] = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xffff0000))));
+      const __m256i both = load_integers(pair + half * 32);
+      w[half] = _mm256_castsi256_ps(kOdd ? _mm256_and_si256(both, _mm256_set1_epi32(static_cast<int>(0xffff0000)))
+                                         : _mm256_slli_epi32(both, 16));
     } else if constexpr (kType == WeightType::kFp16) {
-      even[half] = load_fp16(panel + k * 32 + half * 16);
-      odd[half] = load_fp16(panel + k * 32 + 32 + half * 16);
+      w[half] = load_fp16(pair + (kOdd ? 32 : 0) + half * 16);
     } else {
-      even[half] = _mm256_loadu_ps(reinterpret_cast<const float*>(panel) + k * 16 + half * 8);
-      odd[half] = _mm256_loadu_ps(reinterpret_cast<const float*>(panel) + k * 16 + 16 + half * 8);
+      w[half] = _mm256_loadu_ps(reinterpret_cast<const float*>(pair) + (kOdd ? 16 : 0) + half * 8);
     }
   }
 }
 
-// An even number of inputs, R rows. One panel at a time: two side by side would hide the latency of an FMA, but one
-// alone already takes what memory gives, and two streams are slower (29 and 25 GB/s on Zen 4).
+// An even number of inputs, R rows from `row` on. One panel at a time: two side by side would hide the latency of an
+// FMA, but one alone already takes what memory gives, and two streams are slower (29 and 25 GB/s on Zen 4).
 template <WeightType kType, int R>
-void stream_panel(const Product& product, uint32_t index) {
-  constexpr size_t kBytes = kType == WeightType::kFp32 ? 64 : 32;  // of one input
-  const std::byte* panel = product.panel(index);
-  const float* x = product.x.data;
-  const size_t stride = product.x.stride, cols = product.w.cols;
+void stream_panel(const Product& product, uint32_t index, uint32_t row) {
+  constexpr size_t kPairBytes = kType == WeightType::kFp32 ? 128 : 64;
+  const std::byte* pair = product.panel(index);
+  const float* x = product.x.row(row);
+  const size_t stride = product.x.stride;
   __m256 v[R][2];
   UNROLL for (int m = 0; m < R; ++m) {
     v[m][0] = v[m][1] = _mm256_setzero_ps();
   }
-  for (size_t k = 0; k < cols; k += 2) {
-    const char* ahead = reinterpret_cast<const char*>(panel) + k * kBytes + kPrefetchBytes;
+  for (const float* const end = x + product.w.cols; x < end; x += 2, pair += kPairBytes) {
+    const char* ahead = reinterpret_cast<const char*>(pair) + kPrefetchBytes;
     _mm_prefetch(ahead, _MM_HINT_T1);
-    if (kBytes == 64) _mm_prefetch(ahead + 64, _MM_HINT_T1);
-    __m256 even[2], odd[2];
-    load_pair<kType>(panel, k, even, odd);
+    if (kPairBytes == 128) _mm_prefetch(ahead + 64, _MM_HINT_T1);
+    __m256 w[2];
+    load_one_of_pair<kType, false>(pair, w);
     UNROLL for (int m = 0; m < R; ++m) {
-      const __m256 first = _mm256_broadcast_ss(x + m * stride + k);
-      v[m][0] = _mm256_fmadd_ps(first, even[0], v[m][0]);
-      v[m][1] = _mm256_fmadd_ps(first, even[1], v[m][1]);
+      const __m256 first = _mm256_broadcast_ss(x + m * stride);
+      v[m][0] = _mm256_fmadd_ps(first, w[0], v[m][0]);
+      v[m][1] = _mm256_fmadd_ps(first, w[1], v[m][1]);
     }
+    load_one_of_pair<kType, true>(pair, w);
     UNROLL for (int m = 0; m < R; ++m) {
-      const __m256 second = _mm256_broadcast_ss(x + m * stride + k + 1);
-      v[m][0] = _mm256_fmadd_ps(second, odd[0], v[m][0]);
-      v[m][1] = _mm256_fmadd_ps(second, odd[1], v[m][1]);
+      const __m256 second = _mm256_broadcast_ss(x + m * stride + 1);
+      v[m][0] = _mm256_fmadd_ps(second, w[0], v[m][0]);
+      v[m][1] = _mm256_fmadd_ps(second, w[1], v[m][1]);
     }
   }
   UNROLL for (int m = 0; m < R; ++m) {
-    store_lanes(product, static_cast<uint32_t>(m), index, v[m][0], v[m][1]);
+    store_lanes(product, row + static_cast<uint32_t>(m), index, v[m][0], v[m][1]);
   }
 }
 
-template <WeightType kType, int R>
-void stream_rows(const Product& product, Range panels) {
-  for (uint32_t p = panels.begin; p < panels.end; ++p) stream_panel<kType, R>(product, p);
-}
-
+// From the second tile of rows on a panel's weights are in a cache.
 template <WeightType kType>
 void stream(const Product& product, Range panels) {
-  switch (product.x.rows) {
-    case 1: return stream_rows<kType, 1>(product, panels);
-    case 2: return stream_rows<kType, 2>(product, panels);
-    case 3: return stream_rows<kType, 3>(product, panels);
-    default: return stream_rows<kType, 4>(product, panels);
+  const uint32_t rows = product.x.rows, tiles = (rows + kStreamTile - 1) / kStreamTile;
+  for (uint32_t p = panels.begin; p < panels.end; ++p) {
+    for (uint32_t tile = 0; tile < tiles; ++tile) {
+      const uint32_t m = rows * tile / tiles;
+      switch (rows * (tile + 1) / tiles - m) {
+        case 1: stream_panel<kType, 1>(product, p, m); break;
+        case 2: stream_panel<kType, 2>(product, p, m); break;
+        case 3: stream_panel<kType, 3>(product, p, m); break;
+        case 4: stream_panel<kType, 4>(product, p, m); break;
+        default: stream_panel<kType, 5>(product, p, m); break;
+      }
+    }
   }
 }
 
