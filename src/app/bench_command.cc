@@ -80,6 +80,7 @@ constexpr Benchmark kBenchmarks[] = {
      &add_load<&bench_interval, &add_interval_options>},
     {"simple", "simple mode beside a batch of one: no overhead either way",
      &add_load<&bench_simple, &add_simple_options>},
+    {"lookup", "prompt lookup beside none: answers that repeat their request, and others", &add_plain<&bench_lookup>},
     {"sharing", "KV memory saved by users whose prompts begin alike", &add_plain<&bench_sharing>},
     {"prefix", "time to first token of a long prompt: cold, again, in a burst", &add_plain<&bench_prefix>},
 };

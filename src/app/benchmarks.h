@@ -50,6 +50,8 @@ Result<Figures> bench_serve(const MeasuredModelOptions& model, const LoadOptions
 Result<Figures> bench_interval(const MeasuredModelOptions& model, const LoadOptions& options);
 // Simple mode beside a batch of one.
 Result<Figures> bench_simple(const MeasuredModelOptions& model, const LoadOptions& options);
+// What drafts out of a request's own tokens gain, and cost where there is nothing to gain.
+Result<Figures> bench_lookup(const MeasuredModelOptions& options);
 // KV memory that users save who share a beginning, counted from blocks in use.
 Result<Figures> bench_sharing(const MeasuredModelOptions& options);
 // Time to the first token of a long prompt: cold, again, and in a burst whose prompts begin alike.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <memory>
 
 #include "app/checks.h"
@@ -27,11 +28,24 @@ constexpr uint64_t kScratchBytes = uint64_t{16} << 30;  // more than a prompt's 
 // More than a block of kOlderBlockTokens: while it is written, each of the older ones takes another block.
 constexpr uint32_t kAnswerTokens = 22;
 
+constexpr size_t kAnswerWords = 3;
+constexpr float kAnswerBias = 100;
+
 // The request that is looked at. Its prompt has 5 full blocks of 64 and some more, or 1 in the short form.
 struct Watched {
   std::vector<TokenId> prompt;
   uint32_t num_answer_tokens = 0;
   uint32_t length() const { return static_cast<uint32_t>(prompt.size()) + num_answer_tokens; }
+  // Its answer is made of few different tokens, so that it repeats itself, and there is something to guess.
+  Request request() const {
+    Request request;
+    request.prompt = prompt;
+    request.sampling.temperature = 0;
+    for (size_t i = 0; i < kAnswerWords; ++i) request.sampling.logit_bias.push_back({prompt[i], kAnswerBias});
+    request.max_tokens = num_answer_tokens;
+    request.ignore_eos = true;
+    return request;
+  }
 };
 
 // Who else is there.
@@ -53,6 +67,7 @@ struct Case {
   Others others = Others::kNone;
   uint32_t num_others = 0;
   uint64_t seed = 0;                 // of the others
+  uint32_t max_drafts = 0;           // at a time, wherever there is a guess
 };
 
 struct Outcome {
@@ -61,6 +76,7 @@ struct Outcome {
   uint64_t num_preemptions = 0;  // before its end
   uint64_t num_conflicts = 0;
   uint64_t num_from_disk = 0;    // blocks
+  uint64_t num_drafts = 0;       // tokens
   double seconds = 0;
 };
 
@@ -130,7 +146,7 @@ Result<size_t> run_requests(const Case& way, const Watched& watched, const std::
   } else if (way.others == Others::kRandom) {
     RETURN_IF_ERROR(engine.step());
   }
-  ASSIGN_OR_RETURN(const size_t request, engine.ask(watched.prompt, watched.num_answer_tokens));
+  ASSIGN_OR_RETURN(const size_t request, engine.ask(watched.request()));
   if (all_before) {
     RETURN_IF_ERROR(engine.step());
     if (engine.stats().num_running != others.size() + 1) return outside("{}: it was not admitted at once", way.name);
@@ -192,6 +208,8 @@ Result<Outcome> run_case(const Case& way, const Watched& watched, std::span<cons
   options.max_num_batched_tokens = way.chunk_tokens;
   options.max_step_ms = 0;
   options.prefix_cache = way.prefix_cache;
+  options.max_drafts = way.max_drafts;
+  options.draft_allowance = std::numeric_limits<double>::infinity();
   std::optional<ScratchFolder> scratch;
   if (way.from_disk) {
     scratch.emplace();
@@ -206,6 +224,7 @@ Result<Outcome> run_case(const Case& way, const Watched& watched, std::span<cons
   outcome.num_preemptions = engine.stats().num_preemptions;
   outcome.num_conflicts = hashing.num_conflicts();
   outcome.num_from_disk = engine.stats().disk.hits;
+  outcome.num_drafts = engine.stats().num_draft_tokens;
   outcome.answer = engine.answers()[request];
   std::vector<TokenId> computed = watched.prompt;
   computed.insert(computed.end(), outcome.answer.tokens.begin(), outcome.answer.tokens.end() - 1);
@@ -235,6 +254,7 @@ Finding compare(const Case& way, const Watched& watched, const Outcome& alone, c
   if (way.others != Others::kAlike && num_reused != way.num_known)
     return {Verdict::kFailed, fmt::format("{} tokens reused, expected {}", num_reused, way.num_known)};
   if (way.from_disk && outcome.num_from_disk == 0) return {Verdict::kFailed, "nothing came from the disk"};
+  if (way.max_drafts > 0 && outcome.num_drafts == 0) return {Verdict::kFailed, "nothing was guessed"};
   if (way.others == Others::kOlder && outcome.num_preemptions == 0) return {Verdict::kFailed, "nobody was sent back"};
   return {};
 }
@@ -302,6 +322,13 @@ std::vector<Case> all_cases(const Watched& watched, uint32_t block_tokens, bool 
                      .num_others = kNumOlder,
                      .seed = seed});
   }
+  for (const uint32_t drafts : {1u, 4u, 15u})
+    cases.push_back({.name = fmt::format("up to {} drafts", drafts), .max_drafts = drafts});
+  cases.push_back({.name = "7 neighbours, up to 4 drafts each",
+                   .others = Others::kRandom,
+                   .num_others = 7,
+                   .seed = 200,
+                   .max_drafts = 4});
   for (const uint32_t threads : {1u, 2u})
     cases.push_back({.name = fmt::format("{} threads", threads), .num_threads = threads});
   for (const uint32_t tokens : {16u, 64u, 256u})

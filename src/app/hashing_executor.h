@@ -31,7 +31,7 @@ class HashingExecutor final : public Executor {
   uint32_t vocab_size() const override { return inner_.vocab_size(); }
   uint32_t max_rows() const override { return inner_.max_rows(); }
   uint32_t max_slices() const override { return inner_.max_slices(); }
-  uint32_t max_logit_rows() const override { return inner_.max_slices(); }
+  uint32_t max_logit_rows() const override { return inner_.max_logit_rows(); }
   // The inner one's, and the block's slots.
   size_t block_bytes() const override { return inner_.block_bytes() + block_tokens_ * sizeof(uint64_t); }
   void save_block(BlockId block, std::span<std::byte> into) const override;

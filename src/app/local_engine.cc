@@ -11,13 +11,17 @@ LocalEngine::LocalEngine(const EngineOptions& options, Executor& executor, Threa
     : engine_(options, executor, pool, nullptr, clock_, store) {}
 
 Result<size_t> LocalEngine::ask(std::vector<TokenId> prompt, uint32_t max_tokens) {
-  LocalAnswer answer;
-  answer.num_prompt_tokens = static_cast<uint32_t>(prompt.size());
   Request request;
   request.prompt = std::move(prompt);
   request.sampling.temperature = 0;
   request.max_tokens = max_tokens;
   request.ignore_eos = true;
+  return ask(std::move(request));
+}
+
+Result<size_t> LocalEngine::ask(Request request) {
+  LocalAnswer answer;
+  answer.num_prompt_tokens = static_cast<uint32_t>(request.prompt.size());
   request.report_tokens = true;
   const double now_s = clock_.now_s();
   ASSIGN_OR_RETURN(TextStream stream, engine_.submit(std::move(request), nullptr));
@@ -42,6 +46,7 @@ Status LocalEngine::step() {
       }
       answer.tokens.insert(answer.tokens.end(), event->tokens.begin(), event->tokens.end());
       answer.ended = event->finish.has_value();
+      if (answer.ended) answer.whole_s = clock_.now_s() - asked_s_[request];
     }
   }
   return ok_status();

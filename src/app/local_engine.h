@@ -24,6 +24,7 @@ struct LocalAnswer {
   uint32_t cached_tokens = 0;    // of the prompt, once there is a token
   Reuse reuse = {};              // why not more
   double first_token_s = 0;      // from ask() to the end of the step that drew it
+  double whole_s = 0;            // to that of the last, once it has ended
   std::vector<TokenId> tokens;
   bool ended = false;
 
@@ -37,6 +38,8 @@ class LocalEngine {
 
   // The request's index in answers(). It gets max_tokens >= 1 tokens: nothing ends it before.
   Result<size_t> ask(std::vector<TokenId> prompt, uint32_t max_tokens);
+  // The same of a request that says all.
+  Result<size_t> ask(Request request);
   // One step, and what came of it. Error: an answer failed, or requests wait and none can run.
   Status step();
   Status step_until_first_token(size_t request);

@@ -1,15 +1,14 @@
 #include "engine/draft_budget.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
 namespace slipstream {
 namespace {
 
-// One step's time is noisy.
-constexpr double kNewest = 0.25;
-// A context grows, a neighbour slows the machine down: what was learned so many steps ago is learned anew.
+// A context grows, another program slows the machine down: what was learned so many steps ago is tried anew.
 constexpr uint64_t kStepsKnown = 256;
 // What a row is thought to cost that was never tried, of the share of those before: half, between rows that cost
 // nothing (where weights are read) and rows that cost all (where they are multiplied). But not less than those that
@@ -22,6 +21,7 @@ DraftBudget::DraftBudget(uint32_t most_rows, double allowance) : allowance_(allo
 
 uint32_t DraftBudget::choose(const Asked& asked) const {
   const auto [num_answers, num_rows, chance, most, credit_ms] = asked;
+  if (std::isinf(allowance_)) return chance > 0 ? most : 0;
   if (num_rows >= costs_.size() || !is_known(num_answers)) return 0;
   const double plain_ms = costs_[num_answers].step_ms;
   const double before_ms = step_ms(num_rows, num_answers);
@@ -58,8 +58,15 @@ double DraftBudget::step_ms(uint32_t num_rows, uint32_t num_answers) const {
 }
 
 void DraftBudget::learn(uint32_t num_rows, double step_ms) {
+  // The median: where another program takes a processor for a moment, a step takes twice its time. A mean would take that
+  // for the cost of rows, or for that of a step without drafts, beside which they then seem to be free.
   Cost& cost = costs_[num_rows];
-  cost.step_ms = is_known(num_rows) ? cost.step_ms + kNewest * (step_ms - cost.step_ms) : step_ms;
+  cost.newest_ms[cost.num_ms++ % cost.newest_ms.size()] = step_ms;
+  std::array<double, 9> sorted = cost.newest_ms;
+  const auto end = sorted.begin() + std::min<size_t>(cost.num_ms, sorted.size());
+  const auto middle = sorted.begin() + (end - sorted.begin() - 1) / 2;
+  std::nth_element(sorted.begin(), middle, end);
+  cost.step_ms = *middle;
   cost.known_until = ++num_learned_ + kStepsKnown;
 }
 

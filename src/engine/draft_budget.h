@@ -9,8 +9,8 @@
 // Engine thread. All memory is taken at construction.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -26,7 +26,8 @@ inline constexpr uint32_t kMaxDrafts = 15;
 
 class DraftBudget {
  public:
-  // most_rows: of a step that is learned from.
+  // most_rows: of a step that is learned from. allowance: infinity gives each guess its drafts, whatever they cost, for
+  // checks of what comes of them.
   DraftBudget(uint32_t most_rows, double allowance);
 
   struct Asked {
@@ -45,7 +46,9 @@ class DraftBudget {
 
  private:
   struct Cost {
-    double step_ms = 0;
+    std::array<double, 9> newest_ms = {};
+    uint32_t num_ms = 0;       // so far
+    double step_ms = 0;        // their median
     uint64_t known_until = 0;  // num_learned_
   };
   bool is_known(uint32_t num_rows) const { return costs_[num_rows].known_until > num_learned_; }

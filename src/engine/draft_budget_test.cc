@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <list>
 
 #include "base/random.h"
@@ -57,6 +58,12 @@ TEST(DraftBudget, there_are_none_before_it_is_known_what_a_step_takes_without) {
   EXPECT_EQ(books.budget.choose({2, 2, 1, 8, kMuch_ms}), 0u);  // of two answers it is not
 }
 
+TEST(DraftBudget, with_an_infinite_allowance_a_guess_is_enough) {
+  const Books books(2, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(books.choose(0.01, 0), 8u);
+  EXPECT_EQ(books.choose(0, 0), 0u);
+}
+
 TEST(DraftBudget, a_row_that_was_never_tried_is_thought_to_cost_half_of_its_share) {
   Books books(1);
   books.plain_step(10);
@@ -104,7 +111,7 @@ TEST(DraftBudget, what_is_lost_to_all_in_a_batch_must_pay_for_all) {
 TEST(DraftBudget, what_was_learned_long_ago_is_learned_anew) {
   Books books(1);
   books.plain_step(10);
-  books.step({1}, {0}, 100);  // something else took the machine
+  for (int step = 0; step < 5; ++step) books.step({1}, {0}, 100);  // something else took the machine
   EXPECT_EQ(books.choose(0.99, kMuch_ms, 1), 0u);
   for (int step = 0; step < 256; ++step) books.plain_step(10);
   EXPECT_EQ(books.choose(0.99, kMuch_ms, 1), 1u);
@@ -112,6 +119,17 @@ TEST(DraftBudget, what_was_learned_long_ago_is_learned_anew) {
   EXPECT_EQ(books.choose(0.99), 0u);  // one without, to know what that takes now
   books.plain_step(10);
   EXPECT_EQ(books.choose(0.99, kMuch_ms, 1), 1u);
+}
+
+TEST(DraftBudget, a_step_that_something_else_held_up_says_nothing_of_rows) {
+  Books books(1);
+  for (int step = 0; step < 9; ++step) books.plain_step(10);
+  for (int step = 0; step < 2; ++step) books.step({1}, {0}, 15);
+  for (int step = 0; step < 3; ++step) books.plain_step(100);
+  EXPECT_EQ(books.choose(0.45, kMuch_ms, 1), 0u);
+  EXPECT_EQ(books.choose(0.55, kMuch_ms, 1), 1u);
+  books.step({1}, {0}, 150);
+  EXPECT_EQ(books.choose(0.55, kMuch_ms, 1), 1u);
 }
 
 TEST(DraftBudget, each_has_the_allowance_loses_with_all_and_gains_alone) {
@@ -133,7 +151,7 @@ TEST(DraftBudget, nobody_loses_more_than_the_allowance) {
       std::vector<double> without_ms(num_answers, 0);  // what the tokens that each has would have taken
       double with_ms = 0;
       uint64_t num_drafts = 0;
-      for (uint64_t step = 0; step < 20'000; ++step) {
+      for (uint64_t step = 0; step < 5'000; ++step) {
         const double plain_ms = 10 + row_ms * num_answers;
         double credit_ms = kMuch_ms;
         for (const Sequence& sequence : books.sequences) credit_ms = std::min(credit_ms, sequence.draft_credit_ms);
@@ -151,7 +169,7 @@ TEST(DraftBudget, nobody_loses_more_than_the_allowance) {
       }
       for (const double each_ms : without_ms) EXPECT_LE(with_ms, 1.016 * each_ms) << row_ms << " " << num_answers;
       if (row_ms < 10) {
-        EXPECT_GT(num_drafts, 100u) << row_ms << " " << num_answers;
+        EXPECT_GT(num_drafts, 30u) << row_ms << " " << num_answers;
       }
       if (row_ms < 1 && num_answers == 1) {
         EXPECT_LT(with_ms, 0.6 * without_ms[0]) << row_ms;

@@ -46,7 +46,7 @@ struct EngineOptions {
   uint32_t max_waiting_requests = 4096;  // beyond them submit() says kOverloaded (QueueBounds)
   uint64_t max_waiting_tokens = 16u << 20;  // of four bytes each
   uint32_t max_drafts = 0;               // tokens that are guessed at a time and verified in one step; 0: none
-  double draft_allowance = kDraftAllowance;  // of each request's time may be lost to them
+  double draft_allowance = kDraftAllowance;  // of each request's time may be lost to them (DraftBudget)
   double save_timeout_s = 30;            // run() takes at its end, to put what is cached into the store
   uint64_t max_prompt_logprobs = 1u << 20;  // of all requests in work: 1 + top_logprobs for each prompt token
 };

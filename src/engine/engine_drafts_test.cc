@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "engine/counting_executor.h"
 #include "engine/engine.h"
@@ -16,7 +17,7 @@ EngineOptions with_drafts(uint32_t max_drafts, EngineOptions options = {}) {
   options.block_tokens = 16;
   options.max_model_len = 200;
   options.max_drafts = max_drafts;
-  options.draft_allowance = 1e6;  // as many as there can be
+  options.draft_allowance = std::numeric_limits<double>::infinity();  // as many as there can be
   return options;
 }
 
@@ -130,8 +131,27 @@ TEST(EngineDrafts, they_take_no_block_that_their_sequence_does_not_have) {
     ASSERT_EQ(slice.num_blocks, (slice.first_position + slice.num_rows + 15) / 16);
     ASSERT_LE(slice.num_rows, slice.first_position == 0 ? 30u : 6u);
     ASSERT_EQ(slice.num_logits, slice.first_position == 0 ? 1u : slice.num_rows);
+    ASSERT_LT(slice.first_position + slice.num_rows, 130u);  // what the answer may have, but for its last token
   }
   EXPECT_GT(house.stats().num_accepted_tokens, 50u);
+}
+
+TEST(EngineDrafts, there_are_no_more_than_logits_beside_everyones_own) {
+  EngineOptions options = with_drafts(12);
+  options.max_num_seqs = 64;  // of 69 rows of logits
+  House house(options);
+  std::vector<TextStream> streams;
+  for (int i = 0; i < 2; ++i) streams.push_back(house.submit(ask(30 + i, 100)));
+  uint32_t most_rows = 0;
+  while (house.engine->step()) {
+    const auto& slices = house.executor.slices;
+    if (slices[0].first_position < 40) continue;
+    uint32_t num_rows = 0;
+    for (const StepSlice& slice : slices) num_rows += slice.num_rows;
+    ASSERT_LE(num_rows, slices.size() + 5);
+    most_rows = std::max(most_rows, num_rows);
+  }
+  EXPECT_EQ(most_rows, 7u);
 }
 
 TEST(EngineDrafts, nothing_of_a_wrong_one_is_remembered) {

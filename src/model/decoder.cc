@@ -34,9 +34,9 @@ Decoder::Decoder(const ModelConfig& config, const Weights& weights, const Kernel
       group_(config.num_heads / config.num_kv_heads),
       rope_(config),
       experts_(config, kernels, work, pool, quantise),
-      panels_(pool.num_threads()),
       attention_({config.num_kv_heads, group_, config.head_dim}, work.residual.rows, pool.num_threads(),
                  work.attention_parts),
+      panels_(pool.num_threads()),
       gate_chunks_(config.has_dense_layer() ? config.intermediate_size : 0, kChunkInputs) {
   places_.resize(work.residual.rows);
 }

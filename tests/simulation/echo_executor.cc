@@ -55,6 +55,8 @@ Logits EchoExecutor::run(const StepInput& input) {
   uint32_t num_logits = 0;
   for (size_t index = 0; index < input.slices.size(); ++index) {
     const StepSlice& slice = input.slices[index];
+    CHECK(slice.first_position + slice.num_rows <= options_.max_context, "{} tokens of {}",
+          slice.first_position + slice.num_rows, options_.max_context);
     Found& found = found_[index];
     for (uint32_t row = 0; row < slice.num_rows; ++row) {
       const uint32_t position = slice.first_position + row;

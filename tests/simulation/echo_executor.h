@@ -24,10 +24,11 @@ struct EchoOptions {
   uint32_t max_rows = 2048;
   uint32_t max_slices = 256;
   uint32_t max_scored_rows = 16;              // rows of logits beyond one for each slice
+  uint32_t max_context = 1u << 30;            // longest sequence
   std::atomic<uint64_t>* clock_ns = nullptr;  // moved on by each run, for engines with a manual clock
   uint64_t ns_per_step = 0;
   uint64_t ns_per_row = 0;
-  uint32_t period = 0;
+  uint32_t period = 0;                        // of EchoModel
 };
 
 // The model itself, without blocks: what the EchoExecutor must come to.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 
 #include "base/check.h"
 #include "engine/block_traffic.h"
@@ -172,7 +173,8 @@ World make_world(uint64_t seed, const WorldShape& shape) {
   }
   if (dice.one_in(2)) {
     options.max_drafts = dice.from(1, 12);
-    static constexpr double kAllowances[] = {kDraftAllowance, 0.5, 1e6};
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    static constexpr double kAllowances[] = {kDraftAllowance, 0.5, kInfinity, kInfinity};
     options.draft_allowance = dice.any_of(kAllowances);
   }
   if (!dice.one_in(4)) world.echo_period = dice.from(1, 12);
@@ -356,6 +358,7 @@ WorldResult run_echo_world(uint64_t seed) {
                            .max_rows = world.options.max_num_batched_tokens,
                            .max_slices = world.options.max_num_seqs,
                            .max_scored_rows = 1 + static_cast<uint32_t>(seed % 11),
+                           .max_context = world.options.max_model_len,
                            .clock_ns = &clock_ns,
                            .ns_per_step = world.ns_per_step,
                            .ns_per_row = world.ns_per_row,
