@@ -3,7 +3,8 @@
 namespace slipstream {
 
 // Rows of logits beyond one for each running request: so many prompt tokens a step are scored (echo with logprobs), or
-// drafts verified. As many rows as make a matrix product worth its weights' reading, and 19 MB for a vocabulary of 152k.
+// drafts verified. As many rows as make a matrix product worth its weights' reading, and 19 MB for a vocabulary of
+// 152k.
 constexpr uint32_t kScoredRows = 32;
 
 CpuExecutorOptions executor_options(const ServeSettings& settings) {

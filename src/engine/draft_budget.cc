@@ -58,8 +58,8 @@ double DraftBudget::step_ms(uint32_t num_rows, uint32_t num_answers) const {
 }
 
 void DraftBudget::learn(uint32_t num_rows, double step_ms) {
-  // The median: where another program takes a processor for a moment, a step takes twice its time. A mean would take that
-  // for the cost of rows, or for that of a step without drafts, beside which they then seem to be free.
+  // The median: where another program takes a processor for a moment, a step takes twice its time. A mean would take
+  // that for the cost of rows, or for that of a step without drafts, beside which they then seem to be free.
   Cost& cost = costs_[num_rows];
   cost.newest_ms[cost.num_ms++ % cost.newest_ms.size()] = step_ms;
   std::array<double, 9> sorted = cost.newest_ms;
