@@ -2,6 +2,7 @@
 //
 //   kernels_bench [matmul] [attention] [rowwise] [pack] [threads=2] [isa=avx2] [rows=1,2,4] [mib=512]
 //                 [head_dim=64,128] [group=2,4] [context=2048]      (of attention: only these)
+//                 [streams=1] [prefetch=8192]                       (of matmul with one row or two)
 //
 // Weights are random bytes (zeros run faster), many matrices in turn, `mib` in all, so that they come from memory and
 // not from a cache. matmul: GB/s of weights as packed with its share of a plain read, 10^12 operations a second with
@@ -20,6 +21,7 @@
 #include "kernels/machine_limits.h"
 #include "kernels/packed_block.h"
 #include "kernels/random_matrices.h"
+#include "kernels/stream_tuning.h"
 #include "kernels_bench.h"
 
 namespace slipstream {
@@ -229,7 +231,16 @@ bool read_option(std::string_view argument, BenchOptions& options) {
   if (name == "head_dim") return read_list(value, options.head_dims);
   if (name == "group") return read_list(value, options.groups);
   if (name == "context") return read_list(value, options.contexts);
-  if (!read_number(value, number) || number == 0) return false;
+  if (!read_number(value, number)) return false;
+  if (name == "streams" || name == "prefetch") {
+    StreamTunings tunings = stream_tunings();
+    for (StreamTuning* tuning : {&tunings.of_4_bits, &tunings.of_8_bits}) {
+      (name == "streams" ? tuning->streams : tuning->prefetch_bytes) = static_cast<uint32_t>(number);
+    }
+    set_stream_tunings(tunings);
+    return true;
+  }
+  if (number == 0) return false;
   if (name == "threads") {
     options.threads = static_cast<uint32_t>(number);
   } else if (name == "mib")

@@ -4,6 +4,8 @@
 //
 //   values    [chunk of 256 inputs][tile][128 pairs][rows of the tile] pairs of int16. Of every 4 inputs the pairs are
 //             (0, 2) and (1, 3): what masking and shifting the bytes of the weights gives.
+//             Where rows are so few that weights stay bytes (avx512_stream_bytes.h): of every 32 inputs first the low
+//             bytes, then the high ones, [8 words of 4 inputs][rows] of either.
 //   d         [chunk][row] fp32
 //   sums      for each group size 32, 64, 128: [bias block of 32 groups][row][high, low][32 groups]: float(sum of the
 //             group's integers) * d in two bf16 parts; groups beyond the row's end are 0. As an instruction set wants
@@ -18,7 +20,8 @@
 // and the last two terms belong to the row alone and to the weights alone. int16 holds every x + q (32512 + 255 =
 // 32767), and what is added too much goes away modulo 2^32, in which the sums of a group are kept; so the integers are
 // the same. It pays where additions have pipes of their own, as on AMD's processors, and for some of the couples: see
-// each kernel. `products` is minus the sum of x0 x1 + x2 x3 over the group's couples that are multiplied in this way.
+// each kernel. `products` is minus the sum of x0 x1 + x2 x3 over the group's couples that are multiplied in this way;
+// of activations as bytes it is minus 8 times their sum, by which signed weights as unsigned ones are too large.
 #pragma once
 
 #include <cstddef>
@@ -35,10 +38,11 @@ inline constexpr uint32_t kChunkParts = kChunkInputs / kPartInputs;
 inline constexpr uint32_t kNumGroupSizes = 3;
 static constexpr uint32_t kGroupSizes[kNumGroupSizes] = {32, 64, 128};
 
-// Which couples are multiplied as above: bit j of a part's mask is inputs 4 j .. 4 j + 3.
+// How rows are multiplied: as bytes, or which couples as above; bit j of a part's mask is inputs 4 j .. 4 j + 3.
 struct Coupling {
   uint8_t even_part = 0;
   uint8_t odd_part = 0;
+  bool bytes = false;
 };
 
 struct ActivationLayout {

@@ -90,14 +90,31 @@ bool quantise_chunk(const float* x, uint32_t n, const Coupling& coupling, Chunk&
   return true;
 }
 
-void store_pairs(const Chunk& chunk, uint32_t tile_rows, std::byte* to) {
+// One row's words of 32 bits among those of its tile.
+void store_words(const int32_t (&words)[kChunkPairs], uint32_t tile_rows, std::byte* to) {
   if (tile_rows == 1) {
-    memcpy(to, chunk.pairs, sizeof chunk.pairs);
+    memcpy(to, words, sizeof words);
     return;
   }
-  for (uint32_t i = 0; i < kChunkPairs; ++i) {
-    memcpy(to + static_cast<size_t>(i) * tile_rows * 4, chunk.pairs + i, 4);
+  for (uint32_t i = 0; i < kChunkPairs; ++i) memcpy(to + static_cast<size_t>(i) * tile_rows * 4, words + i, 4);
+}
+
+// The integers' low bytes and high bytes, each with the next four inputs' beside it.
+void store_bytes(const Chunk& chunk, uint32_t tile_rows, std::byte* to) {
+  alignas(64) int32_t words[kChunkPairs];  // [parts][low, high][8]
+  const __m512i lower = _mm512_set1_epi32(0x00ff00ff);
+  for (uint32_t part = 0; part < kChunkParts; ++part) {
+    const __m512i pairs = _mm512_load_si512(chunk.pairs + part * kPartInputs / 2);  // of 64 bits: (0, 2), (1, 3)
+    const __m512i raised = _mm512_add_epi16(pairs, _mm512_set1_epi16(128));
+    // lower ? a : b
+    const __m512i low = _mm512_ternarylogic_epi32(lower, pairs, _mm512_srli_epi64(pairs, 24), 0xca);
+    const __m512i high =
+        _mm512_ternarylogic_epi32(lower, _mm512_srli_epi64(raised, 8), _mm512_srli_epi64(raised, 32), 0xca);
+    auto* to_part = reinterpret_cast<__m256i*>(words + part * kPartInputs / 2);
+    _mm256_store_si256(to_part, _mm512_cvtepi64_epi32(low));
+    _mm256_store_si256(to_part + 1, _mm512_cvtepi64_epi32(high));
   }
+  store_words(words, tile_rows, to);
 }
 
 // Groups of `parts` parts: the sums of each in the first 8 / parts lanes.
@@ -152,10 +169,10 @@ void store_groups(const Chunk& chunk, uint32_t group, uint32_t chunk_index, cons
   store_sums(high, groups, chunk_index, to);
   store_sums(low, groups, chunk_index, to + kBiasGroups * sizeof(uint16_t));
 
-  if (layout.coupling.even_part == 0) return;
   alignas(32) int32_t products[kChunkParts];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(products),
-                     _mm256_sub_epi32(_mm256_setzero_si256(), sum_parts(chunk.products, parts)));
+  const __m256i sums = layout.coupling.bytes ? _mm256_slli_epi32(sum_parts(chunk.sums, parts), 3)
+                                             : sum_parts(chunk.products, parts);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(products), _mm256_sub_epi32(_mm256_setzero_si256(), sums));
   const uint32_t tile = layout.tile_of(row);
   const uint32_t tile_rows = layout.tile_begin(tile + 1) - layout.tile_begin(tile);
   std::byte* of_row = out + layout.products_at(group, chunk_index, tile) + (row - layout.tile_begin(tile)) * 4;
@@ -201,7 +218,8 @@ void avx512_quantise(Matrix<const float> x, Range which, Range chunks, std::byte
       if (!quantise_chunk(values + first, smaller(x.cols - first, kChunkInputs), layout.coupling, chunk)) {
         mark_not_finite(finite[row]);
       }
-      store_pairs(chunk, tile_rows, out + layout.values_at(c, tile) + in_tile * 4);
+      std::byte* const to = out + layout.values_at(c, tile) + in_tile * 4;
+      layout.coupling.bytes ? store_bytes(chunk, tile_rows, to) : store_words(chunk.pairs, tile_rows, to);
       memcpy(out + layout.d_at(c, row), &chunk.d, sizeof chunk.d);
       for (uint32_t group : kGroupSizes) store_groups(chunk, group, c, layout, row, out);
     }

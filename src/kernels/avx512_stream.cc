@@ -7,27 +7,24 @@
 namespace slipstream {
 namespace {
 
-// Ahead in the panel's stream: into L2 early, for one row or two as early as StreamTuning says, and into L1 shortly
-// before. Lines asked for into L1 wait for its few miss buffers, and what waits there too long makes loads wait. Where
-// nothing is to be asked for, it is the line that is read.
-constexpr size_t kFarBytes = 8192, kNearBytes = 1024;
+// Ahead in the panel's stream: into L2 early, and into L1 shortly before. Lines asked for into L1 wait for its few miss
+// buffers, and what waits there too long makes loads wait.
+constexpr size_t kFarBytes = 16384, kNearBytes = 4096;
 
 // One asm statement. A step is two couples with sums of their own, zmm m and m + 12 for row m. 4 bits: a couple of the
 // even part and the one 32 inputs further on, halves of one line's bytes. 8 bits: two lines, one after the other. Up to
 // 6 rows, acc is zmm m + 6. 24, 25 are the first couple's weights, 26, 27 the second's; 28, 29 activations; 30, 31 the
 // weights' own products.
 //
-// From three rows on one couple of the two is coupled (activation_layout.h): three multiplications and two additions of
+// One couple of the two is coupled (activation_layout.h): three multiplications and two additions of
 // a row, beside the shifting and masking of weights.
 #define PLAIN(m, sum, w0, w1, at)                                                                                    \
   "vpdpwssd " at " + 4 * " #m "(%[x])%{1to16%}, %%zmm" #w0 ", %%zmm" #sum "\n\t"                                      \
   "vpdpwssd " at " + 4 * %c[R] + 4 * " #m "(%[x])%{1to16%}, %%zmm" #w1 ", %%zmm" #sum "\n\t"
 #define COUPLED(m, sum, w0, w1, at)                                                                                  \
-  ".if %c[coupled]\n\t"                                                                                              \
   "vpbroadcastd " at " + 4 * " #m "(%[x]), %%zmm28\n\tvpbroadcastd " at " + 4 * %c[R] + 4 * " #m "(%[x]), %%zmm29\n\t" \
   "vpaddw %%zmm" #w1 ", %%zmm28, %%zmm28\n\tvpaddw %%zmm" #w0 ", %%zmm29, %%zmm29\n\t"                                \
-  "vpdpwssd %%zmm28, %%zmm29, %%zmm" #sum "\n\t"                                                                      \
-  ".else\n\t" PLAIN(m, sum, w0, w1, at) ".endif\n\t"
+  "vpdpwssd %%zmm28, %%zmm29, %%zmm" #sum "\n\t"
 #define ROW(m, a, b, keep, FIRST, SECOND, at0, at1)                                                                  \
   ".if %c[R] > " #m "\n\t" FIRST(m, a, 24, 25, at0) SECOND(m, b, 26, 27, at1) ".endif\n\t"
 #define EACH_ROW(ROW, ...)                                                                                           \
@@ -48,7 +45,7 @@ constexpr size_t kFarBytes = 8192, kNearBytes = 1024;
 #define FETCH(offset)                                                                                                \
   "prefetcht1 " offset "(%[lines],%[far])\n\tprefetcht0 " offset "(%[lines],%[near])\n\t"
 #define PRODUCTS(condition, w0, w1, to)                                                                              \
-  ".if %c[coupled]\n\t.if " condition "\n\tvpdpwssd %%zmm" #w0 ", %%zmm" #w1 ", %%zmm" #to "\n\t.endif\n\t.endif\n\t"
+  ".if " condition "\n\tvpdpwssd %%zmm" #w0 ", %%zmm" #w1 ", %%zmm" #to "\n\t.endif\n\t"
 // Line i of this turn: even ones with the first couple coupled, odd ones with the second.
 #define STEP_4(i, odd, FIRST, SECOND)                                                                                \
   "vmovdqa64 64 * " #i "(%[lines]), %%zmm27\n\t" FETCH("64 * " #i)                                                   \
@@ -65,9 +62,8 @@ constexpr size_t kFarBytes = 8192, kNearBytes = 1024;
   EACH_ROW(ROW, FIRST, SECOND, "16 * %c[R] * " #i, "8 * %c[R] + 16 * %c[R] * " #i)
 #define BEGIN(m, a, b, keep, SECOND)                                                                                 \
   ".if %c[R] > " #m "\n\t"                                                                                            \
-  ".if %c[coupled]\n\tvpbroadcastd 4 * " #m "(%[products]), %%zmm" #a "\n\t"                                         \
-  ".else\n\tvpxord %%zmm" #a ", %%zmm" #a ", %%zmm" #a "\n\t.endif\n\t"                                               \
-  ".if %c[coupled] && " SECOND "\n\tvpbroadcastd 4 * %c[R] + 4 * " #m "(%[products]), %%zmm" #b "\n\t"               \
+  "vpbroadcastd 4 * " #m "(%[products]), %%zmm" #a "\n\t"                                                            \
+  ".if " SECOND "\n\tvpbroadcastd 4 * %c[R] + 4 * " #m "(%[products]), %%zmm" #b "\n\t"               \
   ".else\n\tvpxord %%zmm" #b ", %%zmm" #b ", %%zmm" #b "\n\t.endif\n\t"                                               \
   ".endif\n\t"
 #define BEGIN_GROUP(SECOND)                                                                                          \
@@ -80,12 +76,12 @@ constexpr size_t kFarBytes = 8192, kNearBytes = 1024;
 // Where both sums are one group's: their sum, as fp32.
 #define JOIN(m, a, b, ...)                                                                                           \
   ".if %c[R] > " #m "\n\tvpaddd %%zmm" #b ", %%zmm" #a ", %%zmm" #a "\n\t"                                            \
-  ".if %c[coupled]\n\tvpsubd %%zmm30, %%zmm" #a ", %%zmm" #a "\n\t.endif\n\t"                                         \
+  "vpsubd %%zmm30, %%zmm" #a ", %%zmm" #a "\n\t"                                                                    \
   "vcvtdq2ps %%zmm" #a ", %%zmm" #a "\n\t.endif\n\t"
 // Where each is a group's.
 #define CONVERT(m, a, b, ...)                                                                                        \
-  ".if %c[R] > " #m "\n\t.if %c[coupled]\n\t"                                                                        \
-  "vpsubd %%zmm30, %%zmm" #a ", %%zmm" #a "\n\tvpsubd %%zmm31, %%zmm" #b ", %%zmm" #b "\n\t.endif\n\t"                \
+  ".if %c[R] > " #m "\n\t"                                                                                            \
+  "vpsubd %%zmm30, %%zmm" #a ", %%zmm" #a "\n\tvpsubd %%zmm31, %%zmm" #b ", %%zmm" #b "\n\t"                          \
   "vcvtdq2ps %%zmm" #a ", %%zmm" #a "\n\tvcvtdq2ps %%zmm" #b ", %%zmm" #b "\n\t.endif\n\t"
 // acc = fma(float(sum), scale, acc). Beyond 6 rows acc is 0 (zmm 28), then in memory, in L1.
 #define FIRST(m, a, b, ...) ".if %c[R] > " #m "\n\tvfmadd213ps %%zmm28, %%zmm24, %%zmm" #a "\n\t.endif\n\t"
@@ -139,8 +135,6 @@ template <int kBits, bool kSigned, bool kGroup32, int R>
 void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
   alignas(64) float acc[R > 6 ? R * kPanelRows : 1];
   const std::byte* lines = panel.chunk_at(chunk);
-  const size_t far = R > kAvx512PlainRows ? kFarBytes : input.prefetch_bytes;
-  const size_t near = far == 0 ? 0 : kNearBytes;
   const std::byte* x = input.values;
   const int32_t* products = input.products;
   uint64_t groups = panel.chunk_groups(chunk), first = 1, passes, n;
@@ -162,7 +156,7 @@ void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& inp
       : [acc] "r"(acc), [v] "m"(v), [d] "m"(input.d), [block_passes] "m"(block_passes), [group_bytes] "m"(group_bytes),
         [scale_lines] "m"(scale_lines), [scale_type] "m"(scale_type), [mask] "m"(mask), [R] "i"(R), [bits] "i"(kBits),
         [is_signed] "i"(kSigned ? 1 : 0), [group_32] "i"(kGroup32 ? 1 : 0),
-        [coupled] "i"(R > kAvx512PlainRows ? 1 : 0), [far] "r"(far), [near] "r"(near)
+        [far] "r"(kFarBytes), [near] "r"(kNearBytes)
       : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
         "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22",
         "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31");
@@ -171,8 +165,6 @@ void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& inp
 template <int kBits, bool kSigned, bool kGroup32>
 StreamFunction function_for_rows(uint32_t rows) {
   switch (rows) {
-    case 1: return stream_chunk<kBits, kSigned, kGroup32, 1>;
-    case 2: return stream_chunk<kBits, kSigned, kGroup32, 2>;
     case 3: return stream_chunk<kBits, kSigned, kGroup32, 3>;
     case 4: return stream_chunk<kBits, kSigned, kGroup32, 4>;
     case 5: return stream_chunk<kBits, kSigned, kGroup32, 5>;

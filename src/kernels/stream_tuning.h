@@ -1,5 +1,6 @@
-// How the products of a few rows walk through weights on their way from memory. What is best differs between kinds of
-// processors by up to 40 % (AVX2.md 2) and never changes a bit, so it is measured where it matters (app/tuning.h).
+// How the products of few rows, above all of one, walk through weights on their way from memory. What is best differs
+// between kinds of processors by up to 40 % (AVX2.md 2) and never changes a bit, so it is measured where it matters
+// (app/tuning.h).
 #pragma once
 
 #include <cstdint>

@@ -12,6 +12,8 @@ namespace slipstream {
 
 using PanelLanes = float[kPanelRows];
 
+static_assert(kChunkInputs == 256);
+
 struct WeightPanel {
   const MatrixFormat& format;
   BlockLayout layout;
@@ -25,12 +27,12 @@ struct WeightPanel {
   SLIPSTREAM_INLINE bool two_part_biases() const { return format.scales != ScaleType::kBf16; }
   // Inputs of a chunk are a whole number of blocks.
   SLIPSTREAM_INLINE size_t chunk_bytes() const {
-    return static_cast<size_t>(kChunkInputs / layout.inputs) * layout.block_bytes;
+    return static_cast<size_t>(layout.block_bytes) << (layout.inputs == 64 ? 2 : 1);  // no division: once a chunk
   }
   SLIPSTREAM_INLINE const std::byte* chunk_at(uint32_t chunk) const { return data + chunk * chunk_bytes(); }
   SLIPSTREAM_INLINE uint32_t chunk_groups(uint32_t chunk) const {
-    const uint32_t all = kChunkInputs / format.group;
-    return smaller(all, num_groups - chunk * all);
+    const uint32_t log_all = 3 - format.group / 64;  // of groups 32, 64 and 128
+    return smaller(1u << log_all, num_groups - (chunk << log_all));
   }
   SLIPSTREAM_INLINE const std::byte* group_at(uint32_t group) const {
     const uint32_t second = layout.groups - 1;  // 1 where a block has two: no division

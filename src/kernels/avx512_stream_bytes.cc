@@ -1,0 +1,160 @@
+#include "kernels/avx512_stream_bytes.h"
+
+#include "kernels/avx2_lanes.h"
+#include "kernels/avx512_lanes.h"
+
+namespace slipstream {
+namespace {
+
+constexpr size_t kFarBytes = 16384;  // for two rows, which depend on it more and are not tuned
+constexpr uint32_t kPartWords = kPartInputs / 4;  // of a row's low bytes, and of its high ones
+
+// Of a part: integers times low bytes and times high bytes, of each row.
+template <int R>
+struct Sums {
+  __m512i low[R], high[R];
+};
+
+// What this stream asks for before it is needed: into L2 early, into L1 shortly before. Line by line as it goes, as
+// many at once would wait for each other: the compiler gathers builtins, and leaves asm statements in their order.
+struct Ahead {
+  size_t far, near;  // 0: nothing is asked for
+
+  inline __attribute__((always_inline)) void fetch(const std::byte* line) const {
+    if (far != 0) asm volatile("prefetcht1 (%0,%1)\n\tprefetcht0 (%0,%2)" : : "r"(line), "r"(far), "r"(near));
+  }
+  inline __attribute__((always_inline)) __m512i load(const std::byte* line) const {
+    __m512i loaded;
+    asm volatile("vmovdqa64 %1, %0" : "=v"(loaded) : "m"(*reinterpret_cast<const __m512i*>(line)));
+    fetch(line);
+    return loaded;
+  }
+};
+
+// The weights of a line as unsigned bytes: of 4 bits those of the even part or, kPlace 4, of the odd one. Signed ones
+// are 8 or 128 too large then.
+template <int kBits, bool kSigned, int kPlace>
+inline __attribute__((always_inline)) __m512i unsigned_bytes(__m512i line) {
+  if constexpr (kBits == 8) return kSigned ? _mm512_xor_si512(line, _mm512_set1_epi8(-128)) : line;
+  const __m512i shifted = kPlace == 0 ? line : _mm512_srli_epi16(line, kPlace);
+  const __m512i low = _mm512_set1_epi8(15);
+  if constexpr (!kSigned) return _mm512_and_si512(shifted, low);
+  return _mm512_ternarylogic_epi32(shifted, low, _mm512_set1_epi8(8), 0x6a);  // (a & b) ^ c
+}
+
+// x: word i of the part's low bytes, [kPartWords][R]; the high bytes follow.
+template <int R>
+inline __attribute__((always_inline)) void add_line(__m512i weights, const int32_t* x, Sums<R>& sums) {
+  UNROLL for (int r = 0; r < R; ++r) {
+    sums.low[r] = _mm512_dpbusd_epi32(sums.low[r], weights, _mm512_set1_epi32(x[r]));
+    sums.high[r] = _mm512_dpbusd_epi32(sums.high[r], weights, _mm512_set1_epi32(x[kPartWords * R + r]));
+  }
+}
+
+template <int R>
+inline __attribute__((always_inline)) void clear(Sums<R>& sums) {
+  UNROLL for (int r = 0; r < R; ++r) sums.low[r] = sums.high[r] = _mm512_setzero_si512();
+}
+
+// acc = fma(float(sum), scale, acc), where a group's sum is `low` + 256 `high`, less what its signed weights are too
+// large by: `products` is minus 8 times the group's activations.
+template <int kBits, bool kSigned, int R>
+inline __attribute__((always_inline)) void end_group(const __m512i (&low)[R], const __m512i (&high)[R], __m512 scales,
+                                                     const int32_t* products, __m512 (&acc)[R]) {
+  UNROLL for (int r = 0; r < R; ++r) {
+    __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(high[r], 8), low[r]);
+    if constexpr (kSigned) sum = _mm512_add_epi32(sum, _mm512_set1_epi32(products[r] * (kBits == 8 ? 16 : 1)));
+    acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scales, acc[r]);
+  }
+}
+
+// 64 inputs: both parts' sums grow.
+template <int kBits, bool kSigned, int R>
+inline __attribute__((always_inline)) void add_pass(const std::byte* lines, const int32_t* x, const Ahead& ahead,
+                                                    Sums<R>& even, Sums<R>& odd) {
+  constexpr uint32_t kOddWords = 2 * kPartWords * R;
+  UNROLL for (uint32_t i = 0; i < kPartWords; ++i, lines += 64, x += R) {
+    const __m512i line = ahead.load(lines);
+    add_line<R>(unsigned_bytes<kBits, kSigned, 0>(line), x, even);
+    if constexpr (kBits == 4) add_line<R>(unsigned_bytes<kBits, kSigned, 4>(line), x + kOddWords, odd);
+  }
+  if constexpr (kBits == 8) {
+    x += kPartWords * R;  // behind the even part's high bytes
+    UNROLL for (uint32_t i = 0; i < kPartWords; ++i, lines += 64, x += R) {
+      add_line<R>(unsigned_bytes<kBits, kSigned, 0>(ahead.load(lines)), x, odd);
+    }
+  }
+}
+
+template <int kBits, bool kSigned, bool kGroup32, ScaleType kScales, int R>
+void stream_bytes(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
+  const size_t far = R == 1 ? input.prefetch_bytes : kFarBytes;
+  const Ahead ahead{far, far / 4};
+  const std::byte* lines = panel.chunk_at(chunk);
+  const auto* x = reinterpret_cast<const int32_t*>(input.values);
+  const int32_t* products = input.products;
+  const uint32_t passes = panel.layout.inputs / 64, scale_bytes = panel.layout.block_bytes - panel.layout.value_bytes;
+  __m512 acc[R];
+  UNROLL for (int r = 0; r < R; ++r) acc[r] = _mm512_setzero_ps();
+  for (uint32_t groups = panel.chunk_groups(chunk);;) {
+    Sums<R> even, odd;
+    clear(even);
+    clear(odd);
+    for (uint32_t pass = 0; pass < passes; ++pass, lines += kBits * 128, x += 64 / 2 * R) {
+      add_pass<kBits, kSigned, R>(lines, x, ahead, even, odd);
+    }
+    const __m512 scales = load_scales_16<kScales>(lines);
+    if constexpr (kGroup32) {
+      end_group<kBits, kSigned, R>(even.low, even.high, scales, products, acc);
+      if (--groups == 0) break;
+      end_group<kBits, kSigned, R>(odd.low, odd.high, load_scales_16<kScales>(lines + panel.layout.group_bytes),
+                                   products + R, acc);
+      products += 2 * R;
+    } else {
+      UNROLL for (int r = 0; r < R; ++r) {
+        even.low[r] = _mm512_add_epi32(even.low[r], odd.low[r]);
+        even.high[r] = _mm512_add_epi32(even.high[r], odd.high[r]);
+      }
+      end_group<kBits, kSigned, R>(even.low, even.high, scales, products, acc);
+      products += R;
+    }
+    if (--groups == 0) break;
+    for (uint32_t i = 0; i < scale_bytes; i += 64) ahead.fetch(lines + i);
+    lines += scale_bytes;
+  }
+  UNROLL for (int r = 0; r < R; ++r) {
+    float* to = v + r * kPanelRows;
+    _mm512_store_ps(to, _mm512_fmadd_ps(acc[r], _mm512_set1_ps(input.d[r]), _mm512_load_ps(to)));
+  }
+}
+
+template <int kBits, bool kSigned, bool kGroup32, int R>
+StreamFunction function_for_scales(ScaleType scales) {
+  switch (scales) {
+    case ScaleType::kBf16: return stream_bytes<kBits, kSigned, kGroup32, ScaleType::kBf16, R>;
+    case ScaleType::kFp16: return stream_bytes<kBits, kSigned, kGroup32, ScaleType::kFp16, R>;
+    case ScaleType::kFp32: break;
+  }
+  return stream_bytes<kBits, kSigned, kGroup32, ScaleType::kFp32, R>;
+}
+
+template <int kBits, bool kSigned>
+StreamFunction function_for(const MatrixFormat& format, uint32_t rows) {
+  static_assert(kAvx512BytesRows == 2);
+  if (format.group == 32) {
+    return rows == 1 ? function_for_scales<kBits, kSigned, true, 1>(format.scales)
+                     : function_for_scales<kBits, kSigned, true, 2>(format.scales);
+  }
+  return rows == 1 ? function_for_scales<kBits, kSigned, false, 1>(format.scales)
+                   : function_for_scales<kBits, kSigned, false, 2>(format.scales);
+}
+
+}  // namespace
+
+StreamFunction avx512_stream_bytes_function(const MatrixFormat& format, uint32_t rows) {
+  const bool affine = format.type == WeightType::kUnsigned;
+  if (format.bits == 8) return affine ? function_for<8, false>(format, rows) : function_for<8, true>(format, rows);
+  return affine ? function_for<4, false>(format, rows) : function_for<4, true>(format, rows);
+}
+
+}  // namespace slipstream
