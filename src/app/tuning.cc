@@ -30,7 +30,7 @@ constexpr uint32_t kInputs = 2048;
 constexpr uint32_t kOutputs = 8192;  // 9 or 18 MB
 constexpr uint32_t kPanelsAtOnce = 4;
 constexpr int kRounds = 15;
-constexpr double kWorthIt = 1.03;
+constexpr double kWorthIt = 1.05;
 constexpr uint64_t kMaxFileBytes = 1 << 20;
 
 // Bytes from `memory` stand for the matrices: whatever they mean, they are as many, and read in the same order.

@@ -27,7 +27,7 @@ struct TunedStreams {
 // All candidates, measured on `memory` (any bytes but zeros, much larger than the caches) in less than two seconds. The
 // tunings in force are the same afterwards.
 TunedStreams measure_streams(ThreadPool& pool, Isa isa, std::span<const std::byte> memory);
-// The default where nothing is more than 3 % better.
+// The default where nothing is more than 5 % better.
 StreamTuning best_of(std::span<const TunedStream> measured);
 StreamTunings best_of(const TunedStreams& measured);
 

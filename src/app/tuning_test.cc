@@ -68,8 +68,8 @@ TEST_F(Tuning, a_folder_that_cannot_be_written_is_an_error) {
 TEST_F(Tuning, the_default_gives_way_to_what_is_clearly_better) {
   const StreamTuning usual, other{4, 1024};
   EXPECT_EQ(best_of(std::vector<TunedStream>()), usual);
-  EXPECT_EQ(best_of(std::vector<TunedStream>{{usual, 10}, {other, 10.2}}), usual);
-  EXPECT_EQ(best_of(std::vector<TunedStream>{{usual, 10}, {other, 10.5}}), other);
+  EXPECT_EQ(best_of(std::vector<TunedStream>{{usual, 10}, {other, 10.4}}), usual);
+  EXPECT_EQ(best_of(std::vector<TunedStream>{{usual, 10}, {other, 10.6}}), other);
   EXPECT_EQ(best_of(std::vector<TunedStream>{{other, 10}}), other);
 }
 

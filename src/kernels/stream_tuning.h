@@ -9,7 +9,7 @@ namespace slipstream {
 
 struct StreamTuning {
   uint32_t streams = 1;            // panels that a thread walks side by side: 1, 2 or 4
-  uint32_t prefetch_bytes = 8192;  // asked for ahead in each of them; 0: nothing is
+  uint32_t prefetch_bytes = 0;  // asked for ahead in each of them; 0: nothing is, but by the processor itself
 
   bool operator==(const StreamTuning&) const = default;
 };
