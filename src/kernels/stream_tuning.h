@@ -16,7 +16,7 @@ struct StreamTuning {
 
 // Of weights of 4 and of 8 bits: the ones wait for arithmetic sooner than the others.
 struct StreamTunings {
-  StreamTuning of_4_bits;
+  StreamTuning of_4_bits{1, 16384};
   StreamTuning of_8_bits;
 
   const StreamTuning& of(uint32_t bits) const { return bits == 4 ? of_4_bits : of_8_bits; }

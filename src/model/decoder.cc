@@ -10,10 +10,6 @@
 namespace slipstream {
 namespace {
 
-// So many values of gate, and of up, are made before their SiLU: 256 KB, still in L2. Not fewer, as weights come from
-// memory fastest where nobody jumps to others.
-constexpr uint32_t kGateValues = 32 << 10;
-
 Matrix<float> columns(Matrix<float> whole, uint32_t first, uint32_t count) {
   return {whole.data + first, whole.rows, count, whole.stride};
 }
@@ -241,17 +237,15 @@ void Decoder::multiply_gate_up(const LayerWeights& layer) {
   const bool quantise_gate = reads_quantised(mlp.down);
   const auto multiply = [&](Range mine, uint32_t thread) {
     const Matrix<float> gate = rows(work_.gate);
-    const uint32_t at_once = std::max(kGateValues / (num_rows_ * kPanelRows), 1u);
-    for (uint32_t first = mine.begin; first < mine.end; first += at_once) {
-      const Range panels{first, std::min(first + at_once, mine.end)};
+    for_gate_panels(mine, num_rows_, [&](Range panels) {
       slipstream::multiply_gate_up(kernels_, mlp, input(rows(work_.hidden)), panels, gate, rows(work_.up),
                                    work_.thread_scratch(thread));
-      if (!quantise_gate) continue;
+      if (!quantise_gate) return;
       const Range made{panels.begin * kPanelRows, std::min(panels.end * kPanelRows, mlp.gate.rows)};
       gate_chunks_.add(made, [&](uint32_t chunk) {
         kernels_.quantise(gate, {0, num_rows_}, {chunk, chunk + 1}, work_.gate_quantised, work_.finite.data());
       });
-    }
+    });
   };
   pool_.run_tasks_then(
       num_row_tasks(), [&](uint32_t task, uint32_t) { norm_rows(task, layer.mlp_norm, quantise); },

@@ -10,25 +10,21 @@
 namespace slipstream {
 namespace {
 
-// Panels of one task: a task is some 100 KB of weights, small enough that threads end together, large enough that
-// handing it out costs nothing.
-constexpr uint32_t kGatePanels = 4;  // of gate and up each
-constexpr uint32_t kDownPanels = 16;
-
-uint32_t tasks_of(uint32_t rows, uint32_t panels_at_once) {
-  const uint32_t panels = (rows + kPanelRows - 1) / kPanelRows;
-  return (panels + panels_at_once - 1) / panels_at_once;
-}
-
-Range panels_of(const PackedMatrix& matrix, uint32_t task, uint32_t panels_at_once) {
-  return {task * panels_at_once, std::min((task + 1) * panels_at_once, matrix.num_panels())};
-}
+// Less of a matrix is not worth a call of its own: 2 us of reading.
+constexpr size_t kPieceBytes = 64 << 10;
 
 }  // namespace
 
 ExpertMlp::ExpertMlp(const ModelConfig& config, const Kernels& kernels, Workspace& work, ThreadPool& pool,
                      bool quantise)
-    : config_(config), kernels_(kernels), work_(work), pool_(pool), quantise_(quantise) {
+    : config_(config),
+      kernels_(kernels),
+      work_(work),
+      pool_(pool),
+      quantise_(quantise),
+      gate_stride_(all_chunks(config.num_experts == 0 ? 0 : config.expert_size).end * kChunkInputs),
+      panels_(pool.num_threads()),
+      gate_chunks_(config.num_experts * gate_stride_, kChunkInputs) {
   if (config.num_experts == 0) return;
   const size_t max_slots = work.expert_rows.rows;
   chosen_.resize(max_slots);
@@ -48,8 +44,7 @@ void ExpertMlp::forward(const LayerWeights& layer, uint32_t num_rows) {
                        [&](const Group& group) { return reads_quantised(layer.experts[group.expert].*matrix); });
   };
   gather(anyone(&MlpWeights::gate) || anyone(&MlpWeights::up));
-  multiply_gate_up(layer);
-  if (anyone(&MlpWeights::down)) quantise_gate();
+  multiply_gate_up(layer, anyone(&MlpWeights::down));
   multiply_down(layer);
   combine();
 }
@@ -95,20 +90,8 @@ Matrix<float> ExpertMlp::slot_rows(Matrix<float> whole, Range slots) const {
 }
 
 // A group's quantised rows are laid out for that group alone; quantised_bytes() keeps it within its slots' share.
-std::byte* ExpertMlp::quantised_slots(uint32_t first_slot, uint32_t cols) const {
-  return work_.expert_quantised + size_t{first_slot} * kernels_.quantised_bytes(1, cols);
-}
-
-// Slots [slots) of all groups that they lie in.
-void ExpertMlp::quantise_slots(Matrix<float> all, Range slots) {
-  for (const Group& group : groups_) {
-    const uint32_t begin = std::max(group.slots.begin, slots.begin);
-    const uint32_t end = std::min(group.slots.end, slots.end);
-    if (begin >= end) continue;
-    const uint32_t first = group.slots.begin;
-    kernels_.quantise(slot_rows(all, group.slots), {begin - first, end - first}, all_chunks(all.cols),
-                      quantised_slots(first, all.cols), slot_finite_.data() + first);
-  }
+std::byte* ExpertMlp::quantised_slots(std::byte* all, uint32_t first_slot, uint32_t cols) const {
+  return all + size_t{first_slot} * kernels_.quantised_bytes(1, cols);
 }
 
 // expert_rows = each slot's row of hidden; also as int16 if an expert is to read it so.
@@ -121,45 +104,80 @@ void ExpertMlp::gather(bool quantised) {
       std::memcpy(work_.expert_rows.row(slot), work_.hidden.row(row_of_slot_[slot]),
                   config_.hidden_size * sizeof(float));
     }
-    if (quantised) quantise_slots(work_.expert_rows, mine);
+    if (quantised) quantise_slots(mine);
   });
 }
 
-// Threads take the next piece of the next group as they are free: groups differ in rows.
+// Slots [slots) of all groups that they lie in.
+void ExpertMlp::quantise_slots(Range slots) {
+  const uint32_t cols = config_.hidden_size;
+  for (const Group& group : groups_) {
+    const uint32_t begin = std::max(group.slots.begin, slots.begin);
+    const uint32_t end = std::min(group.slots.end, slots.end);
+    if (begin >= end) continue;
+    const uint32_t first = group.slots.begin;
+    kernels_.quantise(slot_rows(work_.expert_rows, group.slots), {begin - first, end - first}, all_chunks(cols),
+                      quantised_slots(work_.expert_quantised, first, cols), slot_finite_.data() + first);
+  }
+}
+
+// work(group's index, panels) for all panels of a product of all groups, which lie end to end: neighbours stay with one
+// thread, since weights come from memory fastest where nobody jumps to others; groups differ in rows, so who is done
+// takes some of the others'.
 template <class Work>
-void ExpertMlp::for_each_task(uint32_t tasks_per_group, const Work& work) {
-  const auto num_tasks = static_cast<uint32_t>(groups_.size()) * tasks_per_group;
-  pool_.run_tasks(num_tasks, [&](uint32_t task, uint32_t thread) {
-    work(groups_[task / tasks_per_group], task % tasks_per_group, thread);
+void ExpertMlp::share_panels(const PackedMatrix& alike, uint32_t thread, const Work& work) {
+  const uint32_t each = alike.num_panels();
+  const size_t panel_bytes = packed_panel_bytes(alike.format, alike.cols);
+  const auto num_groups = static_cast<uint32_t>(groups_.size());
+  panels_.share(num_groups * each, static_cast<uint32_t>(kPieceBytes / panel_bytes), thread, [&](Range mine) {
+    for (uint32_t first = mine.begin; first < mine.end;) {
+      const uint32_t group = first / each;
+      const uint32_t end = std::min((group + 1) * each, mine.end);
+      work(group, {first - group * each, end - group * each});
+      first = end;
+    }
   });
 }
 
-void ExpertMlp::multiply_gate_up(const LayerWeights& layer) {
-  for_each_task(tasks_of(config_.expert_size, kGatePanels), [&](const Group& group, uint32_t task, uint32_t thread) {
+// expert_gate = silu(gate x) * (up x). Whoever makes the last columns of a group's chunk quantises it.
+void ExpertMlp::multiply_gate_up(const LayerWeights& layer, bool quantise_gate) {
+  const auto multiply = [&](uint32_t group_index, Range panels, uint32_t thread) {
+    const Group& group = groups_[group_index];
     const MlpWeights& expert = layer.experts[group.expert];
-    const Range panels = panels_of(expert.gate, task, kGatePanels);
     const Matrix<float> gate = slot_rows(work_.expert_gate, group.slots);
-    const Matrix<float> up = slot_rows(work_.expert_up, group.slots);
     const MatmulInput x{slot_rows(work_.expert_rows, group.slots),
-                        quantise_ ? quantised_slots(group.slots.begin, config_.hidden_size) : nullptr};
-    slipstream::multiply_gate_up(kernels_, expert, x, panels, gate, up, work_.thread_scratch(thread));
-  });
-}
-
-void ExpertMlp::quantise_gate() {
+                        quantise_ ? quantised_slots(work_.expert_quantised, group.slots.begin, config_.hidden_size)
+                                  : nullptr};
+    slipstream::multiply_gate_up(kernels_, expert, x, panels, gate, slot_rows(work_.expert_up, group.slots),
+                                 work_.thread_scratch(thread));
+    if (!quantise_gate) return;
+    const uint32_t end = panels.end == expert.gate.num_panels() ? gate_stride_ : panels.end * kPanelRows;
+    const uint32_t first_chunk = group_index * gate_stride_ / kChunkInputs;
+    gate_chunks_.add({group_index * gate_stride_ + panels.begin * kPanelRows, group_index * gate_stride_ + end},
+                     [&](uint32_t chunk) {
+                       kernels_.quantise(gate, {0, group.slots.size()}, {chunk - first_chunk, chunk - first_chunk + 1},
+                                         quantised_slots(work_.expert_gate_quantised, group.slots.begin, gate.cols),
+                                         slot_finite_.data() + group.slots.begin);
+                     });
+  };
   pool_.run([&](uint32_t thread) {
-    quantise_slots(work_.expert_gate, split(num_rows_ * config_.experts_per_token, thread, pool_.num_threads()));
+    share_panels(layer.experts.front().gate, thread, [&](uint32_t group, Range mine) {
+      for_gate_panels(mine, groups_[group].slots.size(), [&](Range panels) { multiply(group, panels, thread); });
+    });
   });
 }
 
 // expert_rows = down(gate): what went in is used up.
 void ExpertMlp::multiply_down(const LayerWeights& layer) {
-  for_each_task(tasks_of(config_.hidden_size, kDownPanels), [&](const Group& group, uint32_t task, uint32_t thread) {
-    const PackedMatrix& down = layer.experts[group.expert].down;
-    const MatmulInput x{slot_rows(work_.expert_gate, group.slots),
-                        quantise_ ? quantised_slots(group.slots.begin, config_.expert_size) : nullptr};
-    kernels_.matmul(down, x, panels_of(down, task, kDownPanels), slot_rows(work_.expert_rows, group.slots),
-                    work_.thread_scratch(thread));
+  pool_.run([&](uint32_t thread) {
+    share_panels(layer.experts.front().down, thread, [&](uint32_t group_index, Range panels) {
+      const Group& group = groups_[group_index];
+      const MatmulInput x{
+          slot_rows(work_.expert_gate, group.slots),
+          quantise_ ? quantised_slots(work_.expert_gate_quantised, group.slots.begin, config_.expert_size) : nullptr};
+      kernels_.matmul(layer.experts[group.expert].down, x, panels, slot_rows(work_.expert_rows, group.slots),
+                      work_.thread_scratch(thread));
+    });
   });
 }
 

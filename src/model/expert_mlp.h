@@ -12,8 +12,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/shared_ranges.h"
 #include "kernels/kernels.h"
 #include "model/model_config.h"
+#include "model/section_counts.h"
 #include "model/weights.h"
 #include "model/workspace.h"
 
@@ -38,17 +40,16 @@ class ExpertMlp {
   void route(const PackedMatrix& router);
   void group_slots();
   void gather(bool quantised);
-  void multiply_gate_up(const LayerWeights& layer);
-  void quantise_gate();
+  void quantise_slots(Range slots);
+  void multiply_gate_up(const LayerWeights& layer, bool quantise_gate);
   void multiply_down(const LayerWeights& layer);
   void combine();
 
   bool reads_quantised(const PackedMatrix& weights) const { return quantise_ && weights.format.quantised(); }
   Matrix<float> slot_rows(Matrix<float> whole, Range slots) const;
-  std::byte* quantised_slots(uint32_t first_slot, uint32_t cols) const;
-  void quantise_slots(Matrix<float> all, Range slots);
+  std::byte* quantised_slots(std::byte* all, uint32_t first_slot, uint32_t cols) const;
   template <class Work>
-  void for_each_task(uint32_t tasks_per_group, const Work& work);
+  void share_panels(const PackedMatrix& alike, uint32_t thread, const Work& work);
 
   // Constant after construction.
   const ModelConfig& config_;
@@ -56,6 +57,10 @@ class ExpertMlp {
   Workspace& work_;
   ThreadPool& pool_;
   const bool quantise_;
+  const uint32_t gate_stride_;  // an expert's columns of gate, up to a whole chunk
+
+  SharedRanges panels_;
+  SectionCounts gate_chunks_;  // [group][chunk of gate]
 
   // Owned by the engine thread; of the layer being computed.
   uint32_t num_rows_ = 0;

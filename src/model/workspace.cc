@@ -56,7 +56,8 @@ void lay_out(Workspace& work, Layout& layout, const ModelConfig& config, const K
     work.expert_rows = layout.matrix(slots, config.hidden_size);
     work.expert_gate = layout.matrix(slots, expert_size);
     work.expert_up = layout.matrix(slots, expert_size);
-    work.expert_quantised = layout.bytes(slots * kernels.quantised_bytes(1, std::max(config.hidden_size, expert_size)));
+    work.expert_quantised = layout.bytes(slots * kernels.quantised_bytes(1, config.hidden_size));
+    work.expert_gate_quantised = layout.bytes(slots * kernels.quantised_bytes(1, expert_size));
   }
   work.cos = layout.matrix(rows, config.head_dim / 2);
   work.sin = layout.matrix(rows, config.head_dim / 2);

@@ -44,7 +44,8 @@ struct Workspace {
   Matrix<float> expert_rows;         // [slots, hidden_size]: what goes in, then what comes out
   Matrix<float> expert_gate;         // [slots, expert_size]
   Matrix<float> expert_up;           // [slots, expert_size]
-  std::byte* expert_quantised = nullptr;  // int16 form of expert_rows or expert_gate
+  std::byte* expert_quantised = nullptr;       // int16 form of expert_rows
+  std::byte* expert_gate_quantised = nullptr;  // int16 form of expert_gate, which is made while the other is read
   std::byte* quantised = nullptr;    // int16 form of hidden or attended: the next product's input
   std::byte* gate_quantised = nullptr;  // int16 form of gate, which is made while quantised is read
   Matrix<float> logit_hidden;        // [logit_rows, hidden_size]: final norm of the rows that want logits
