@@ -9,7 +9,8 @@
 namespace slipstream {
 
 // work(some of the panels) for all of them: so many at once that the values of gate, and of up, that are made before
-// their SiLU are 128 KB, still in L2; and not fewer, since weights come from memory fastest where nobody jumps to others.
+// their SiLU are 128 KB, still in L2; and not fewer, since weights come from memory fastest where nobody jumps to
+// others.
 template <class Work>
 void for_gate_panels(Range panels, uint32_t num_rows, const Work& work) {
   constexpr uint32_t kValues = 32 << 10;
