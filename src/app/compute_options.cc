@@ -37,7 +37,7 @@ void ComputeOptions::add_to(CLI::App& command) {
 
 Result<ModelPath> ComputeOptions::find() const { return find_model_or_dummy(model, dummy); }
 
-uint32_t ComputeOptions::threads() const { return num_threads != 0 ? num_threads : usable_processors(); }
+uint32_t ComputeOptions::threads() const { return num_threads != 0 ? num_threads : num_usable_cores(); }
 
 Result<CpuExecutorOptions> ComputeOptions::executor_options() const {
   CpuExecutorOptions options;

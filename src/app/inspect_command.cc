@@ -21,7 +21,7 @@ struct InspectOptions {
 
 Status run_inspect(const InspectOptions& options) {
   ASSIGN_OR_RETURN(const ModelPath model, find_model_or_dummy(options.model, options.dummy));
-  ASSIGN_OR_RETURN(const InspectReport report, inspect_model(model, available_memory_bytes(), usable_processors()));
+  ASSIGN_OR_RETURN(const InspectReport report, inspect_model(model, available_memory_bytes(), num_usable_cores()));
   fmt::print("{}", options.json ? inspect_json(report) + "\n" : inspect_text(report));
   return ok_status();
 }

@@ -24,7 +24,7 @@ struct MakeDummyOptions {
 
 Status run_make_dummy(const MakeDummyOptions& options) {
   ASSIGN_OR_RETURN(DummyName dummy, read_dummy_name(fmt::format("{}:{}", options.shape, options.seed)));
-  ThreadPool pool(options.num_threads != 0 ? options.num_threads : usable_processors());
+  ThreadPool pool(options.num_threads != 0 ? options.num_threads : num_usable_cores());
   return write_dummy_folder({std::move(dummy), options.folder, options.tokenizer_folder}, pool,
                             terminal_progress("writing"));
 }

@@ -50,7 +50,7 @@ CacheKeys cache_keys(const ServeSettings& settings, const CacheSecret& secret) {
 }
 
 uint32_t num_threads_of(const ServeSettings& settings) {
-  return settings.threads != 0 ? settings.threads : usable_processors();
+  return settings.threads != 0 ? settings.threads : num_usable_cores();
 }
 
 Result<std::unique_ptr<Server>> open_server(const ServeSettings& settings, const std::string& name,
@@ -190,7 +190,7 @@ Status serve(const ServeSettings& settings) {
   if (!settings.warm_prompts.empty()) {
     ASSIGN_OR_RETURN(warm_prompts, read_warm_prompts(settings.warm_prompts));
   }
-  ThreadPool pool(num_threads_of(settings));
+  ThreadPool pool(num_threads_of(settings), Placement::kOwnCores);
   ASSIGN_OR_RETURN(const OpenedModel model, load(settings, found, pool));
   // Once more, of what is there now that the weights are in.
   ASSIGN_OR_RETURN(const Capacity capacity, plan_capacity(capacity_input(settings, model.config, pool.num_threads(), 0,

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "base/thread_name.h"
+#include "base/this_thread.h"
 
 namespace slipstream {
 
@@ -17,6 +17,7 @@ BackgroundThread::BackgroundThread(const char* name, std::function<void()> body)
   pthread_sigmask(SIG_SETMASK, &all, &before);
   thread_ = std::thread([name, run = std::move(body)] {
     name_this_thread(name);
+    yield_this_thread();
     run();
   });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
-#include <string>
+#include <set>
 
 namespace slipstream {
 namespace {
@@ -17,7 +17,7 @@ std::optional<uint64_t> read_number(std::string_view text) {
   return number;
 }
 
-std::string read_line(const char* path) {
+std::string read_line(const std::string& path) {
   std::string line;
   std::ifstream file(path);
   std::getline(file, line);
@@ -36,17 +36,28 @@ std::optional<uint32_t> processors_of_cpu_max(std::string_view cpu_max) {
   return static_cast<uint32_t>(std::min<uint64_t>(processors, 1u << 20));
 }
 
-uint32_t usable_processors() {
-  uint32_t processors = 1;
+std::vector<uint32_t> usable_cores(const std::string& folder) {
+  std::vector<uint32_t> cores;
+  std::set<std::string> seen;
   cpu_set_t allowed;
-  if (::sched_getaffinity(0, sizeof(allowed), &allowed) == 0) processors = static_cast<uint32_t>(CPU_COUNT(&allowed));
+  if (::sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return cores;
+  for (uint32_t processor = 0; processor < CPU_SETSIZE; ++processor) {
+    if (!CPU_ISSET(processor, &allowed)) continue;
+    const std::string siblings = read_line(folder + "/cpu" + std::to_string(processor) + "/topology/core_cpus_list");
+    if (siblings.empty() || seen.insert(siblings).second) cores.push_back(processor);
+  }
+  return cores;
+}
+
+uint32_t num_usable_cores() {
+  const auto cores = static_cast<uint32_t>(usable_cores().size());
   // In a container these are its own limits; elsewhere they are the root's, which has none.
   std::string cpu_max = read_line("/sys/fs/cgroup/cpu.max");
   if (cpu_max.empty()) {
     cpu_max =
         read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") + " " + read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   }
-  return std::max(1u, std::min(processors, processors_of_cpu_max(cpu_max).value_or(processors)));
+  return std::max(1u, std::min(cores, processors_of_cpu_max(cpu_max).value_or(cores)));
 }
 
 }  // namespace slipstream

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "base/thread_name.h"
+#include "base/this_thread.h"
 
 namespace slipstream {
 
@@ -42,6 +42,7 @@ struct TaskPool::State {
 
   void work_loop() {
     name_this_thread("task");
+    yield_this_thread();
     while (Job* const job = take()) {
       const std::coroutine_handle<> awaiting = job->awaiting;
       job->work(job);

@@ -7,7 +7,8 @@
 
 #include "base/check.h"
 #include "base/float_mode.h"
-#include "base/thread_name.h"
+#include "base/processors.h"
+#include "base/this_thread.h"
 
 namespace slipstream {
 namespace {
@@ -46,11 +47,14 @@ struct ThreadPool::Shared {
   std::vector<std::thread> workers;
 };
 
-ThreadPool::ThreadPool(uint32_t num_threads) : num_threads_(num_threads), shared_(std::make_unique<Shared>()) {
+ThreadPool::ThreadPool(uint32_t num_threads, Placement placement) : num_threads_(num_threads), shared_(std::make_unique<Shared>()) {
   CHECK(num_threads >= 1, "num_threads {}", num_threads);
   shared_->flags = std::make_unique<WorkerFlag[]>(num_threads);
+  const std::vector<uint32_t> cores = placement == Placement::kOwnCores ? usable_cores() : std::vector<uint32_t>();
+  const bool own_cores = cores.size() == num_threads && num_usable_cores() == num_threads;
   for (uint32_t thread = 1; thread < num_threads; ++thread) {
-    shared_->workers.emplace_back([this, thread] { work_loop(thread); });
+    const std::optional<uint32_t> core = own_cores ? std::optional(cores[thread]) : std::nullopt;
+    shared_->workers.emplace_back([this, thread, core] { work_loop(thread, core); });
   }
 }
 
@@ -95,8 +99,9 @@ void ThreadPool::wait_for_tasks(const std::atomic<uint32_t>& num_done, uint32_t 
   }
 }
 
-void ThreadPool::work_loop(uint32_t thread) {
+void ThreadPool::work_loop(uint32_t thread, std::optional<uint32_t> core) {
   name_this_thread("compute");
+  if (core) pin_this_thread(*core);
   set_float_mode();
   Shared& shared = *shared_;
   uint32_t seen = 0;

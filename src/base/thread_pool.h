@@ -2,12 +2,17 @@
 // the caller, and returns when all are done: about 0.2 us when the workers spin, because a futex wake costs 25-50 us
 // (PERFORMANCE.md 1.3). Workers spin for a while after each run and then sleep; the next run wakes them.
 //
+// Where a pool has as many threads as there are cores for this process, its workers have a core each for good
+// (kOwnCores), and the owner finds the one that is left: it is not bound, as threads that it makes would be, too. With
+// fewer threads, several processes would choose the same cores.
+//
 // One owner: run() is called by one thread at a time and never from inside work. Does not allocate after construction.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <type_traits>
 
 namespace slipstream {
@@ -29,9 +34,12 @@ constexpr Range split(uint32_t items, uint32_t thread, uint32_t num_threads, uin
   return Range{static_cast<uint32_t>(begin < items ? begin : items), static_cast<uint32_t>(end < items ? end : items)};
 }
 
+enum class Placement { kAnywhere, kOwnCores };
+
 class ThreadPool {
  public:
-  explicit ThreadPool(uint32_t num_threads);  // >= 1; starts num_threads - 1 workers
+  // num_threads >= 1; starts num_threads - 1 workers.
+  explicit ThreadPool(uint32_t num_threads, Placement placement = Placement::kAnywhere);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -78,7 +86,7 @@ class ThreadPool {
   using Function = void (*)(void* context, uint32_t thread);
   void run_erased(Function function, void* context);
   static void wait_for_tasks(const std::atomic<uint32_t>& num_done, uint32_t count);
-  void work_loop(uint32_t thread);
+  void work_loop(uint32_t thread, std::optional<uint32_t> core);
 
   const uint32_t num_threads_;
   std::unique_ptr<Shared> shared_;  // what owner and workers share; each field says how

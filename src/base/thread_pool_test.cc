@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "base/float_mode.h"
+#include "base/processors.h"
 
 namespace slipstream {
 namespace {
@@ -92,6 +94,35 @@ TEST(ThreadPool, the_second_stage_begins_when_all_tasks_are_done) {
       ASSERT_EQ(seen, std::vector<uint32_t>(3, count));
     }
   }
+}
+
+// How many processors a worker of such a pool may run on.
+int processors_of_worker(uint32_t num_threads, Placement placement) {
+  ThreadPool pool(num_threads, placement);
+  const std::thread::id owner = std::this_thread::get_id();
+  std::atomic<int> count{0};
+  while (count == 0) {  // where a worker is late, the owner does its part
+    pool.run([&](uint32_t) {
+      if (std::this_thread::get_id() == owner) return;
+      cpu_set_t allowed;
+      ASSERT_EQ(::sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+      count = CPU_COUNT(&allowed);
+    });
+  }
+  return count;
+}
+
+TEST(ThreadPool, workers_are_bound_to_cores_only_where_all_cores_are_theirs) {
+  cpu_set_t before, after;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof(before), &before), 0);
+  const uint32_t cores = num_usable_cores();
+  if (cores > 1 && usable_cores().size() == cores) {
+    EXPECT_EQ(processors_of_worker(cores, Placement::kOwnCores), 1);
+    EXPECT_EQ(processors_of_worker(cores, Placement::kAnywhere), CPU_COUNT(&before));
+  }
+  EXPECT_EQ(processors_of_worker(cores + 1, Placement::kOwnCores), CPU_COUNT(&before));
+  ASSERT_EQ(::sched_getaffinity(0, sizeof(after), &after), 0);
+  EXPECT_TRUE(CPU_EQUAL(&before, &after)) << "the owner is not bound";
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "base/thread_name.h"
+#include "base/this_thread.h"
 #include "http/connection.h"
 #include "http/event_loop.h"
 
