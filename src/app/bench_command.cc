@@ -40,12 +40,14 @@ void add_batches(CLI::App& command, SpeedOptions& speed) {
   add_context(command, speed);
   command.add_option("--batch", speed.batches, "sequences of a step, one number or several: 1,5,16")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Range(1u, 256u))
       ->capture_default_str();
 }
 void add_prompts(CLI::App& command, SpeedOptions& speed) {
   command.add_option("--prompt", speed.prompts, "tokens of a prompt, one number or several: 512,2048")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Range(1u, 1u << 20))
       ->capture_default_str();
 }

@@ -15,7 +15,11 @@ void add_count(CLI::App& command, const char* name, uint32_t& count, uint32_t mo
 }
 
 void add_counts(CLI::App& command, const char* name, std::vector<uint32_t>& counts, uint32_t most, const char* help) {
-  command.add_option(name, counts, help)->delimiter(',')->check(CLI::Range(1u, most))->capture_default_str();
+  command.add_option(name, counts, help)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1u, most))
+      ->capture_default_str();
 }
 
 void add_common(CLI::App& command, LoadOptions& options) {

@@ -121,6 +121,8 @@ class CommandLine(unittest.TestCase):
             self.assertGreater(figure["value"], 0)
             self.assertIsNone(figure["limit"])  # weights in a cache: how fast memory is says nothing
         self.assertIn("prefill small 40 ", run("bench", "prefill", "--prompt", "40").stdout)
+        of_model = run("bench", "batch", "--context", "64", "--batch", "1,2", MODEL)  # not a third number
+        self.assertIn(f"batch {MODEL.name} ctx 64 2 ", of_model.stdout, of_model.stderr)
         self.assertIn("decode small ctx 512 ", run("bench", "decode").stdout)
         machine = json.loads(run("bench", "machine", "--json").stdout)
         self.assertEqual([figure["unit"] for figure in machine], ["GB/s", "", "bytes", "TOPS", "TFLOP/s"])
