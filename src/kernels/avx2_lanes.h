@@ -72,20 +72,25 @@ static inline __m256 exp2_lanes(__m256 x) {
 }
 
 // The same for kCount vectors of numbers <= 0, step by step side by side: one after the other they would fill the
-// processor's queue with steps that wait.
+// processor's queue with steps that wait. Constants are read where they are wanted: registers for them would push out
+// what changes.
 template <int kCount>
 static inline __attribute__((always_inline)) void exp2_lanes_below_one(__m256 (&x)[kCount]) {
+  static constexpr float kLowest = -kExp2Limit;
+  const float *lowest = &kLowest, *coefficients = kExp2Coefficients;
+  asm("" : "+r"(lowest), "+r"(coefficients));  // or gcc reads them before the loop that this stands in
   __m256 whole[kCount], p[kCount];
-  UNROLL for (int j = 0; j < kCount; ++j) x[j] = _mm256_max_ps(x[j], _mm256_set1_ps(-kExp2Limit));
+  UNROLL for (int j = 0; j < kCount; ++j) x[j] = _mm256_max_ps(x[j], _mm256_broadcast_ss(lowest));
   UNROLL for (int j = 0; j < kCount; ++j) {
     whole[j] = _mm256_round_ps(x[j], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
   UNROLL for (int j = 0; j < kCount; ++j) {
     x[j] = _mm256_sub_ps(x[j], whole[j]);
-    p[j] = _mm256_set1_ps(kExp2Coefficients[0]);
+    p[j] = _mm256_broadcast_ss(coefficients);
   }
   UNROLL for (int i = 1; i < 7; ++i) {
-    UNROLL for (int j = 0; j < kCount; ++j) p[j] = _mm256_fmadd_ps(p[j], x[j], _mm256_set1_ps(kExp2Coefficients[i]));
+    const __m256 coefficient = _mm256_broadcast_ss(coefficients + i);
+    UNROLL for (int j = 0; j < kCount; ++j) p[j] = _mm256_fmadd_ps(p[j], x[j], coefficient);
   }
   UNROLL for (int j = 0; j < kCount; ++j) {
     const __m256i exponent = _mm256_slli_epi32(_mm256_cvtps_epi32(whole[j]), 23);

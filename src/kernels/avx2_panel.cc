@@ -110,50 +110,52 @@ void avx2_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, R
 
 namespace {
 
-// The chains of either the even or the odd groups for R rows: [row][x part][bias part], half a panel. Where there are
-// three rows, twelve chains share each load of a bias and of a sum.
+// The chains of either the even or the odd groups for R rows: [row][x part][2], where 2 are the bias parts of half a
+// panel, or the halves where biases have one part. Where there are three rows, twelve chains share each load of a bias
+// and of a sum.
 template <int R, int kParts>
 inline __attribute__((always_inline)) void run_chains(const PanelBiases& biases, uint32_t num_groups, uint32_t odd,
-                                                      uint32_t half, const float* sums,
-                                                      __m256 (&chain)[R][2][kParts]) {
-  for (auto& row : chain) {
-    for (auto& part : row) {
-      for (__m256& lanes : part) lanes = _mm256_setzero_ps();
-    }
-  }
+                                                      uint32_t half, const float* sums, __m256 (&chain)[R][2][2]) {
+  const __m256 zero = _mm256_setzero_ps();
+  UNROLL for (int r = 0; r < R; ++r) chain[r][0][0] = chain[r][0][1] = chain[r][1][0] = chain[r][1][1] = zero;
   for (uint32_t g = odd; g < num_groups; g += 2) {
-    __m256 bias[kParts];
-    bias[0] = _mm256_load_ps(biases.high[g] + half);
-    if constexpr (kParts == 2) bias[1] = _mm256_load_ps(biases.low[g] + half);
-    for (int r = 0; r < R; ++r) {
-      for (int part = 0; part < 2; ++part) {
+    const __m256 bias[2] = {_mm256_load_ps(biases.high[g] + half),
+                            _mm256_load_ps(kParts == 2 ? biases.low[g] + half : biases.high[g] + 8)};
+    UNROLL for (int r = 0; r < R; ++r) {
+      UNROLL for (int part = 0; part < 2; ++part) {
         const __m256 x = _mm256_broadcast_ss(sums + (r * 2 + part) * kBiasGroups + g);
-        for (int i = 0; i < kParts; ++i) chain[r][part][i] = _mm256_fmadd_ps(x, bias[i], chain[r][part][i]);
+        chain[r][part][0] = _mm256_fmadd_ps(x, bias[0], chain[r][part][0]);
+        chain[r][part][1] = _mm256_fmadd_ps(x, bias[1], chain[r][part][1]);
       }
     }
   }
   if (num_groups == kBiasGroups) return;
-  for (auto& row : chain) {  // the absent groups: fma(0, 0, e), which makes a -0 into 0
-    for (auto& part : row) {
-      for (__m256& lanes : part) lanes = _mm256_add_ps(lanes, _mm256_setzero_ps());
+  UNROLL for (int r = 0; r < R; ++r) {  // the absent groups: fma(0, 0, e), which makes a -0 into 0
+    UNROLL for (int part = 0; part < 2; ++part) {
+      chain[r][part][0] = _mm256_add_ps(chain[r][part][0], zero);
+      chain[r][part][1] = _mm256_add_ps(chain[r][part][1], zero);
     }
   }
 }
 
 template <int R, int kParts>
 void add_biases(const PanelBiases& biases, uint32_t num_groups, const float* sums, float* v) {
-  for (uint32_t half = 0; half < kPanelRows; half += 8) {
-    __m256 even[R][2][kParts], odd[R][2][kParts];
+  constexpr uint32_t kAtOnce = kParts == 2 ? 8 : kPanelRows;
+  for (uint32_t half = 0; half < kPanelRows; half += kAtOnce) {
+    __m256 even[R][2][2], odd[R][2][2];
     run_chains<R, kParts>(biases, num_groups, 0, half, sums, even);
     run_chains<R, kParts>(biases, num_groups, 1, half, sums, odd);
-    for (int r = 0; r < R; ++r) {
-      __m256 sum = _mm256_loadu_ps(v + r * kPanelRows + half);
-      for (int i = 0; i < kParts; ++i) {
-        for (int part = 0; part < 2; ++part) {
-          sum = _mm256_add_ps(sum, _mm256_add_ps(even[r][part][i], odd[r][part][i]));
+    UNROLL for (int r = 0; r < R; ++r) {
+      float* to = v + r * kPanelRows + half;
+      __m256 sum[2] = {_mm256_loadu_ps(to), kParts == 2 ? _mm256_setzero_ps() : _mm256_loadu_ps(to + 8)};
+      UNROLL for (int i = 0; i < 2; ++i) {
+        UNROLL for (int part = 0; part < 2; ++part) {
+          __m256& of_part = sum[kParts == 2 ? 0 : i];
+          of_part = _mm256_add_ps(of_part, _mm256_add_ps(even[r][part][i], odd[r][part][i]));
         }
       }
-      _mm256_storeu_ps(v + r * kPanelRows + half, sum);
+      _mm256_storeu_ps(to, sum[0]);
+      if constexpr (kParts == 1) _mm256_storeu_ps(to + 8, sum[1]);
     }
   }
 }

@@ -6,6 +6,8 @@ import re
 import shlex
 import subprocess
 
+import spill_rules
+
 # libm differs from machine to machine and from version to version (ARCHITECTURE.md, one arithmetic).
 LIBM = re.compile(
     r"(_ZGV\w+_|__)?(exp|exp2|exp10|expm1|log|log2|log10|log1p|pow|sin|cos|sincos|tan|"
@@ -41,6 +43,11 @@ class BuiltObject:
         march = [flag[len("-march=") :] for flag in self.flags if flag.startswith("-march=")]
         return bool(march) and march[-1] not in BASELINE
 
+    def is_optimised_by_gcc(self):
+        """As the program is that people run."""
+        by_clang = any("clang" in pathlib.Path(word).name for word in self.flags[:2])
+        return "-O3" in self.flags and not by_clang and not any(flag.startswith("-fsanitize") for flag in self.flags)
+
 
 def built_objects(root, build):
     objects = []
@@ -72,6 +79,8 @@ def check_objects(objects):
             ]
         if item.source == PLAIN_SOURCE:
             findings += check_plain(item, symbols)
+        if spill_rules.SOURCE.fullmatch(item.source) and item.is_optimised_by_gcc():
+            findings += spill_rules.check_spills(item)
     return findings
 
 

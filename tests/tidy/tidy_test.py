@@ -14,6 +14,7 @@ import unittest
 import cpp_text
 import object_rules
 import source_rules
+import spill_rules
 
 PLAN = {
     "base": set(),
@@ -216,6 +217,60 @@ class ObjectRules(unittest.TestCase):
         )
         weak = "inline __attribute__((noinline)) int g() { return 1; }\nint f() { return g(); }\n"
         self.assertEqual(len(self.findings({"src/app/cpu_check.cc": (weak, [])})), 1)
+
+    @unittest.skipIf("clang" in COMPILER, "tidy reads gcc's loops only")
+    def test_hot_loops_keep_their_sums_in_registers(self):
+        flags = ["-O3", "-mavx2", "-mfma"]
+
+        def sums(count):
+            lanes = range(count)
+            names = ", ".join(f"s{i} = _mm256_setzero_ps()" for i in lanes)
+            turn = "\n".join(f"    s{i} = _mm256_fmadd_ps(w, _mm256_set1_ps(x[{i} * n + k]), s{i});" for i in lanes)
+            stores = "\n".join(f"  _mm256_storeu_ps(v + {i} * 8, s{i});" for i in lanes)
+            return f"""#include <immintrin.h>
+void f(const float* m, const float* x, long n, float* v) {{
+  __m256 {names};
+  for (long k = 0; k < n; ++k) {{
+    const __m256 w = _mm256_loadu_ps(m + k * 8);
+{turn}
+  }}
+{stores}
+}}
+"""
+
+        self.assertEqual(self.findings({"src/kernels/avx2_a.cc": (sums(12), flags)}), [])
+        for name in ["src/kernels/avx2_a.cc", "src/kernels/avx512_a.cc"]:
+            lines = self.findings({name: (sums(18), flags)})
+            self.assertEqual(len(lines), 1, lines)
+            self.assertTrue(lines[0].startswith(f"{name}: f(float const*, "), lines)
+            self.assertIn("a hot loop spills", lines[0])
+        # Nobody expects it of other sources, nor of a build for debugging.
+        self.assertEqual(self.findings({"src/kernels/reference.cc": (sums(18), flags)}), [])
+        self.assertEqual(self.findings({"src/kernels/avx2_a.cc": (sums(12), ["-O0", *flags[1:]])}), [])
+
+    def test_what_a_spill_is(self):
+        def spilled(*lines):
+            rows = [f"  {index}:\t{line}" for index, line in enumerate(["mov %rsp,%rbp", *lines, "jne    1 <f+0x1>"])]
+            [(name, body)] = spill_rules.read_functions("\n".join(["0000000000000000 <f>:", *rows]))
+            self.assertEqual(name, "f")
+            return [i.name for i in spill_rules.spills(body)]
+
+        product = "vpmaddwd %ymm0,%ymm1,%ymm2"
+        self.assertEqual(spilled("vmovdqa %ymm2,0x40(%rsp)", product), ["vmovdqa"])
+        self.assertEqual(spilled(product, "vmovups -0x40(%rbp),%ymm2"), ["vmovups"])
+        self.assertEqual(spilled("vpdpwssd %zmm0,%zmm1,%zmm2", "vmovdqa64 %zmm2,(%rsp)"), ["vmovdqa64"])
+        for harmless in [
+            "vmovdqa %ymm2,0x40(%rsp,%rax,4)",  # an array
+            "vmovdqa %ymm2,0x40(%rax)",
+            "mov    %rdx,0x40(%rsp)",  # a pointer
+            "vfmadd213ps 0x40(%rsp),%ymm1,%ymm2",  # a constant
+            "vpandd 0x40(%rsp){1to16},%zmm1,%zmm2",
+            "vbroadcastss 0x40(%rsp),%ymm2",
+        ]:
+            self.assertEqual(spilled(harmless, product), [], harmless)
+        self.assertEqual(spilled("vmovdqa %ymm2,0x40(%rsp)", "vpaddd %ymm0,%ymm1,%ymm2"), [])  # a loop that is not hot
+        # What stands between two inner loops is not in an inner loop.
+        self.assertEqual(spilled(product, "jne    2 <f+0x2>", "vmovdqa %ymm2,0x40(%rsp)", product), [])
 
 
 if __name__ == "__main__":
