@@ -4,16 +4,25 @@
 #include "kernels/avx2_tile.h"
 
 namespace slipstream {
+namespace {
+
+constexpr uint32_t kStreamRows = 2 * kAvx2StreamTileRows;  // from 3 tiles on, widening once pays
+
+}  // namespace
 
 ActivationLayout avx2_activation_layout(uint32_t rows, uint32_t cols) {
-  return activation_layout(rows, cols, (rows + kAvx2TileRows - 1) / kAvx2TileRows, Coupling{}, sizeof(float));
+  if (rows > kStreamRows) {
+    return activation_layout(rows, cols, (rows + kAvx2TileRows - 1) / kAvx2TileRows, kAvx2TileCoupling, sizeof(float));
+  }
+  return activation_layout(rows, cols, (rows + kAvx2StreamTileRows - 1) / kAvx2StreamTileRows, Coupling{},
+                           sizeof(float));
 }
 
 void avx2_matmul_integers(const PackedMatrix& w, const MatmulInput& x, Range panels, Matrix<float> y,
                           std::byte* scratch) {
   static constexpr IntegerKernels kKernels{
       .layout = avx2_activation_layout,
-      .stream_rows = 2 * kAvx2TileRows,  // from 3 tiles on, widening once pays
+      .stream_rows = kStreamRows,
       .stream_function = avx2_stream_function,
       .tile_panels = 1,
       .row_block_bytes = 256 << 10,  // L2: 512 KB on Zen 2 and 3

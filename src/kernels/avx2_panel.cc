@@ -20,29 +20,47 @@ __m256i value_at(__m256i words) {
   }
 }
 
-template <bool kSigned>
-void widen_8_bits(const std::byte* lines, uint32_t* values) {
-  for (uint32_t line = 0; line < 16; ++line, lines += 64, values += 2 * kPanelRows) {
-    for (uint32_t half = 0; half < 2; ++half) {
-      const __m256i words = load_integers(lines + half * 32);
-      store_integers(values + half * 8, value_at<8, kSigned, 0>(words));
-      store_integers(values + kPanelRows + half * 8, value_at<8, kSigned, 8>(words));
-    }
+// One couple of 16 outputs, from a line: widened to `values`, and its products taken from `products`.
+template <uint32_t kBits, bool kSigned, uint32_t kPlace>
+inline __attribute__((always_inline)) void widen_couple(const __m256i (&words)[2], uint32_t* values,
+                                                        __m256i (&products)[2]) {
+  __m256i first[2], second[2];
+  UNROLL for (int half = 0; half < 2; ++half) {
+    first[half] = value_at<kBits, kSigned, kPlace>(words[half]);
+    second[half] = value_at<kBits, kSigned, kPlace + 8>(words[half]);
+    store_integers(values + half * 8, first[half]);
+    store_integers(values + kPanelRows + half * 8, second[half]);
+    products[half] = _mm256_sub_epi32(products[half], _mm256_madd_epi16(first[half], second[half]));
   }
 }
 
-template <bool kSigned>
-void widen_4_bits(const std::byte* lines, uint32_t* values) {
-  uint32_t* upper = values + 16 * kPanelRows;  // inputs 32 .. 63
-  for (uint32_t line = 0; line < 8; ++line, lines += 64, values += 2 * kPanelRows, upper += 2 * kPanelRows) {
-    for (uint32_t half = 0; half < 2; ++half) {
-      const __m256i words = load_integers(lines + half * 32);
-      store_integers(values + half * 8, value_at<4, kSigned, 0>(words));
-      store_integers(values + kPanelRows + half * 8, value_at<4, kSigned, 8>(words));
-      store_integers(upper + half * 8, value_at<4, kSigned, 4>(words));
-      store_integers(upper + kPanelRows + half * 8, value_at<4, kSigned, 12>(words));
+// 64 inputs; minus the products of each half of them, [32 inputs][8 outputs], are added to `products`.
+template <uint32_t kBits, bool kSigned>
+void widen_64_inputs(const std::byte* lines, uint32_t* values, __m256i (&products)[2][2]) {
+  constexpr uint32_t kCoupleWords = 2 * kPanelRows, kPartWords = kPartCouples * kCoupleWords;
+  __m256i lower[2] = {products[0][0], products[0][1]}, upper[2] = {products[1][0], products[1][1]};
+  for (uint32_t line = 0; line < kPartCouples; ++line, lines += 64, values += kCoupleWords) {
+    const __m256i words[2] = {load_integers(lines), load_integers(lines + 32)};
+    widen_couple<kBits, kSigned, 0>(words, values, lower);
+    if constexpr (kBits == 4) {
+      widen_couple<4, kSigned, 4>(words, values + kPartWords, upper);
+    } else {
+      const __m256i next[2] = {load_integers(lines + 512), load_integers(lines + 512 + 32)};
+      widen_couple<8, kSigned, 0>(next, values + kPartWords, upper);
     }
   }
+  UNROLL for (int half = 0; half < 2; ++half) {
+    products[0][half] = lower[half];
+    products[1][half] = upper[half];
+  }
+}
+
+using WidenFunction = void (*)(const std::byte* lines, uint32_t* values, __m256i (&products)[2][2]);
+
+WidenFunction widen_function(const MatrixFormat& format) {
+  const bool affine = format.type == WeightType::kUnsigned;
+  if (format.bits == 8) return affine ? widen_64_inputs<8, false> : widen_64_inputs<8, true>;
+  return affine ? widen_64_inputs<4, false> : widen_64_inputs<4, true>;
 }
 
 // The biases of one bias block in two bf16 parts (bf16 biases have no second).
@@ -97,14 +115,28 @@ void avx2_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, R
   const uint32_t inputs = ready.num_groups * group;
   const std::byte* block = panel.chunk_at(chunk);
   uint32_t* values = ready.values[place];
+  const WidenFunction widen = widen_function(panel.format);
+  __m256i products[2][2] = {};  // [32 inputs][8 outputs], of the group so far
   for (uint32_t k = 0; k < inputs; k += 64, values += 32 * kPanelRows) {
-    const std::byte* lines = block + k / panel.layout.inputs * panel.layout.block_bytes +
-                             k % panel.layout.inputs / 64 * panel.format.bits * 128;
-    if (panel.format.bits == 8) {
-      panel.affine() ? widen_8_bits<false>(lines, values) : widen_8_bits<true>(lines, values);
+    widen(block + k / panel.layout.inputs * panel.layout.block_bytes +
+              k % panel.layout.inputs / 64 * panel.format.bits * 128,
+          values, products);
+    const auto end_group = [&](uint32_t end, const __m256i* of_group) __attribute__((always_inline)) {
+      int32_t* to = ready.products[end / group - 1][place];
+      store_integers(to, of_group[0]);
+      store_integers(to + 8, of_group[1]);
+    };
+    if (group == 32) {
+      end_group(k + 32, products[0]);
+      if (k + 32 < inputs) end_group(k + 64, products[1]);
+    } else if ((k + 64) % group == 0) {
+      const __m256i sum[2] = {_mm256_add_epi32(products[0][0], products[1][0]),
+                              _mm256_add_epi32(products[0][1], products[1][1])};
+      end_group(k + 64, sum);
     } else {
-      panel.affine() ? widen_4_bits<false>(lines, values) : widen_4_bits<true>(lines, values);
+      continue;
     }
+    for (auto& part : products) part[0] = part[1] = _mm256_setzero_si256();
   }
 }
 

@@ -6,8 +6,11 @@
 
 namespace slipstream {
 
-// How rows are laid out for these products: tiles of at most 6 rows, nothing coupled.
-inline constexpr uint32_t kAvx2TileRows = 6;  // 12 of the 16 registers are sums
+inline constexpr uint32_t kAvx2TileRows = 4;        // 8 of the 16 registers are sums
+inline constexpr uint32_t kAvx2StreamTileRows = 6;  // 12 of them
+inline constexpr Coupling kAvx2TileCoupling{0xff, 0xff};
+
+// How rows are laid out for these products.
 ActivationLayout avx2_activation_layout(uint32_t rows, uint32_t cols);
 
 // Of a chunk's values only whole groups that exist are written.

@@ -6,10 +6,12 @@
 namespace slipstream {
 namespace {
 
-// One chunk on its way: integers in the order of pairs, their scale, and their sums by 32 inputs.
+// One chunk on its way: integers in the order of pairs, their scale, and by parts of 32 inputs their sums and the
+// coupled ones' products (activation_layout.h).
 struct Chunk {
   alignas(32) int32_t pairs[kChunkPairs];
-  int32_t sums[kChunkInputs / 32];
+  int32_t sums[kChunkParts];
+  int32_t products[kChunkParts];
   float d;
 };
 
@@ -49,8 +51,23 @@ int32_t sum_integers(__m256i value) {
   return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
 }
 
+// All ones in the first of each couple's two pairs, for a part's first four couples or its last.
+__m256i pair_mask(uint32_t couples) {
+  const __m256i bits = _mm256_setr_epi32(1, 0, 2, 0, 4, 0, 8, 0);
+  return _mm256_cmpgt_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(couples)), bits),
+                            _mm256_setzero_si256());
+}
+
+// The sum of x0 x1 + x2 x3 over the couples of a mask.
+int32_t sum_products(__m256i first, __m256i second, uint8_t couples) {
+  const __m256i a = _mm256_madd_epi16(first, _mm256_shuffle_epi32(first, 0xb1));
+  const __m256i b = _mm256_madd_epi16(second, _mm256_shuffle_epi32(second, 0xb1));
+  return sum_integers(_mm256_add_epi32(_mm256_and_si256(a, pair_mask(couples)),
+                                       _mm256_and_si256(b, pair_mask(couples >> 4u))));
+}
+
 // False: some value is not finite; the chunk is then zero.
-bool quantise_chunk(const float* x, uint32_t n, Chunk& chunk) {
+bool quantise_chunk(const float* x, uint32_t n, const Coupling& coupling, Chunk& chunk) {
   const uint32_t largest = largest_magnitude(x, n);
   if (largest < kTinyBits || largest >= kNotFiniteBits) {
     memset(&chunk, 0, sizeof chunk);
@@ -62,11 +79,15 @@ bool quantise_chunk(const float* x, uint32_t n, Chunk& chunk) {
   const __m256i to_pairs = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15,  //
                                             0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
   const __m256i ones = _mm256_set1_epi16(1);
-  for (uint32_t i = 0; i < kChunkInputs; i += 32) {
-    const __m256i a = round_16(x, i, n, inverse), b = round_16(x, i + 16, n, inverse);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(chunk.pairs + i / 2), _mm256_shuffle_epi8(a, to_pairs));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(chunk.pairs + i / 2 + 8), _mm256_shuffle_epi8(b, to_pairs));
-    chunk.sums[i / 32] = sum_integers(_mm256_add_epi32(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones)));
+  for (uint32_t part = 0; part < kChunkParts; ++part) {
+    const uint32_t i = part * kPartInputs;
+    const __m256i a = _mm256_shuffle_epi8(round_16(x, i, n, inverse), to_pairs);
+    const __m256i b = _mm256_shuffle_epi8(round_16(x, i + 16, n, inverse), to_pairs);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(chunk.pairs + i / 2), a);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(chunk.pairs + i / 2 + 8), b);
+    chunk.sums[part] = sum_integers(_mm256_add_epi32(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones)));
+    const uint8_t couples = part % 2 == 0 ? coupling.even_part : coupling.odd_part;
+    if (couples != 0) chunk.products[part] = sum_products(a, b, couples);
   }
   return true;
 }
@@ -78,6 +99,20 @@ void store_pairs(const Chunk& chunk, uint32_t tile_rows, std::byte* to) {
   }
   for (uint32_t i = 0; i < kChunkPairs; ++i) {
     memcpy(to + static_cast<size_t>(i) * tile_rows * 4, chunk.pairs + i, 4);
+  }
+}
+
+// Minus the products of the chunk's groups, to their places beside those of the tile's other rows.
+void store_products(const Chunk& chunk, uint32_t group, uint32_t chunk_index, const ActivationLayout& layout,
+                    uint32_t row, std::byte* out) {
+  const uint32_t parts = group / kPartInputs;
+  const uint32_t tile = layout.tile_of(row);
+  const uint32_t tile_rows = layout.tile_begin(tile + 1) - layout.tile_begin(tile);
+  std::byte* to = out + layout.products_at(group, chunk_index, tile) + (row - layout.tile_begin(tile)) * 4;
+  for (uint32_t first = 0; first < kChunkParts; first += parts, to += size_t{tile_rows} * 4) {
+    uint32_t products = 0;  // modulo 2^32
+    for (uint32_t i = 0; i < parts; ++i) products -= static_cast<uint32_t>(chunk.products[first + i]);
+    memcpy(to, &products, 4);
   }
 }
 
@@ -125,10 +160,13 @@ void avx2_quantise(Matrix<const float> x, Range which, Range chunks, std::byte* 
       Chunk chunk;
       const uint32_t first = c * kChunkInputs;
       const uint32_t n = smaller(x.cols - first, kChunkInputs);
-      if (!quantise_chunk(x.row(row) + first, n, chunk)) mark_not_finite(finite[row]);
+      if (!quantise_chunk(x.row(row) + first, n, layout.coupling, chunk)) mark_not_finite(finite[row]);
       store_pairs(chunk, tile_rows, out + layout.values_at(c, tile) + in_tile * 4);
       memcpy(out + layout.d_at(c, row), &chunk.d, sizeof chunk.d);
-      for (uint32_t group : kGroupSizes) store_sums(chunk, group, c, layout, row, out);
+      for (uint32_t group : kGroupSizes) {
+        store_sums(chunk, group, c, layout, row, out);
+        if (layout.coupling.even_part != 0) store_products(chunk, group, c, layout, row, out);
+      }
     }
   }
 }

@@ -1,72 +1,94 @@
 #include "kernels/avx2_tile.h"
 
-#include <immintrin.h>
+#include <cstddef>
+
+#include "kernels/avx2_panel.h"
 
 namespace slipstream {
 namespace {
 
-// The loop is one asm statement because gcc 12 otherwise gathers the products before the sums and spills an
-// accumulator into each chain, which halves the speed (AVX2.md 7). Row m's sums are ymm 2m and 2m + 1; 12, 13
-// weights, 14 activations, 15 product. Rows beyond R are left out by the assembler.
-#define ROW(m, a0, a1, offset)                                                                        \
+// One asm statement because gcc 12 otherwise gathers the products before the sums and spills an accumulator into each
+// chain, which halves the speed (AVX2.md 7). Row m's sums are ymm 2m and 2m + 1, of outputs 0 .. 7 and 8 .. 15. 8 ..
+// 11 are a couple's weights, 12 .. 15 activations. Rows beyond R are left out by the assembler.
+//
+// Every couple is coupled (activation_layout.h): two multiplications and six additions, which four pipes do in two
+// cycles, where four of each take two and a half. Four rows and not five: loads from memory are what comes next, and
+// with five rows some weights would be loaded for each.
+#define COUPLE_OF_ROW(i, m, a, b)                                                                     \
   ".if %c[R] > " #m "\n\t"                                                                            \
-  "vpbroadcastd " offset " + 4 * " #m "(%[x]), %%ymm14\n\t"                                           \
-  "vpmaddwd %%ymm14, %%ymm12, %%ymm15\n\tvpaddd %%ymm15, %%ymm" #a0 ", %%ymm" #a0 "\n\t"              \
-  "vpmaddwd %%ymm14, %%ymm13, %%ymm15\n\tvpaddd %%ymm15, %%ymm" #a1 ", %%ymm" #a1 "\n\t"              \
+  "vpbroadcastd 8 * %c[R] * " #i " + 4 * " #m "(%[x]), %%ymm12\n\t"                                   \
+  "vpbroadcastd 8 * %c[R] * " #i " + 4 * %c[R] + 4 * " #m "(%[x]), %%ymm13\n\t"                       \
+  "vpaddw %%ymm10, %%ymm12, %%ymm14\n\tvpaddw %%ymm8, %%ymm13, %%ymm15\n\t"                           \
+  "vpaddw %%ymm11, %%ymm12, %%ymm12\n\tvpaddw %%ymm9, %%ymm13, %%ymm13\n\t"                           \
+  "vpmaddwd %%ymm14, %%ymm15, %%ymm14\n\tvpmaddwd %%ymm12, %%ymm13, %%ymm12\n\t"                      \
+  "vpaddd %%ymm14, %%ymm" #a ", %%ymm" #a "\n\tvpaddd %%ymm12, %%ymm" #b ", %%ymm" #b "\n\t"          \
   ".endif\n\t"
-#define PAIR(i)                                                                                       \
-  "vmovdqa 64 * " #i "(%[w]), %%ymm12\n\tvmovdqa 64 * " #i " + 32(%[w]), %%ymm13\n\t"                 \
-  ROW(0, 0, 1, "4 * %c[R] * " #i) ROW(1, 2, 3, "4 * %c[R] * " #i) ROW(2, 4, 5, "4 * %c[R] * " #i)     \
-  ROW(3, 6, 7, "4 * %c[R] * " #i) ROW(4, 8, 9, "4 * %c[R] * " #i) ROW(5, 10, 11, "4 * %c[R] * " #i)
-#define ZERO(m, a0, a1)                                                                               \
+#define COUPLE(i)                                                                                     \
+  "vmovdqa 128 * " #i "(%[w]), %%ymm8\n\tvmovdqa 128 * " #i " + 32(%[w]), %%ymm9\n\t"                 \
+  "vmovdqa 128 * " #i " + 64(%[w]), %%ymm10\n\tvmovdqa 128 * " #i " + 96(%[w]), %%ymm11\n\t"          \
+  COUPLE_OF_ROW(i, 0, 0, 1) COUPLE_OF_ROW(i, 1, 2, 3) COUPLE_OF_ROW(i, 2, 4, 5) COUPLE_OF_ROW(i, 3, 6, 7)
+// The sums begin with minus the products that coupling adds: the weights' and the row's.
+#define BEGIN(m, a, b)                                                                                \
+  ".if %c[R] > " #m "\n\tvpbroadcastd 4 * " #m "(%[products]), %%ymm12\n\t"                           \
+  "vpaddd %%ymm8, %%ymm12, %%ymm" #a "\n\tvpaddd %%ymm9, %%ymm12, %%ymm" #b "\n\t.endif\n\t"
+// acc = fma(float(sum), scale, acc); acc is 0 (ymm 13), then in memory, in L1.
+#define CONVERT(m, a, b)                                                                              \
   ".if %c[R] > " #m "\n\t"                                                                            \
-  "vpxor %%xmm" #a0 ", %%xmm" #a0 ", %%xmm" #a0 "\n\tvpxor %%xmm" #a1 ", %%xmm" #a1 ", %%xmm" #a1 "\n\t" \
-  ".endif\n\t"
-// acc = fma(float(sum), scale, acc); acc is in memory, in L1.
-#define FINISH(m, a0, a1)                                                                             \
+  "vcvtdq2ps %%ymm" #a ", %%ymm" #a "\n\tvcvtdq2ps %%ymm" #b ", %%ymm" #b "\n\t.endif\n\t"
+#define FIRST(m, a, b)                                                                                \
+  ".if %c[R] > " #m "\n\tvfmadd213ps %%ymm12, %%ymm8, %%ymm" #a "\n\t"                               \
+  "vfmadd213ps %%ymm12, %%ymm9, %%ymm" #b "\n\t.endif\n\t"
+#define NEXT(m, a, b)                                                                                 \
+  ".if %c[R] > " #m "\n\tvfmadd213ps 64 * " #m "(%[acc]), %%ymm8, %%ymm" #a "\n\t"                   \
+  "vfmadd213ps 64 * " #m " + 32(%[acc]), %%ymm9, %%ymm" #b "\n\t.endif\n\t"
+#define KEEP(m, a, b)                                                                                 \
   ".if %c[R] > " #m "\n\t"                                                                            \
-  "vcvtdq2ps %%ymm" #a0 ", %%ymm" #a0 "\n\tvcvtdq2ps %%ymm" #a1 ", %%ymm" #a1 "\n\t"                  \
-  "vfmadd213ps 64 * " #m "(%[acc]), %%ymm12, %%ymm" #a0 "\n\t"                                        \
-  "vfmadd213ps 64 * " #m " + 32(%[acc]), %%ymm13, %%ymm" #a1 "\n\t"                                   \
-  "vmovaps %%ymm" #a0 ", 64 * " #m "(%[acc])\n\tvmovaps %%ymm" #a1 ", 64 * " #m " + 32(%[acc])\n\t"   \
+  "vmovaps %%ymm" #a ", 64 * " #m "(%[acc])\n\tvmovaps %%ymm" #b ", 64 * " #m " + 32(%[acc])\n\t"     \
   ".endif\n\t"
+// After the last group v = fma(acc, d, v).
+#define ADD(m, a, b)                                                                                  \
+  ".if %c[R] > " #m "\n\tvbroadcastss 4 * " #m "(%[d]), %%ymm12\n\t"                                  \
+  "vfmadd213ps 64 * " #m "(%[v]), %%ymm12, %%ymm" #a "\n\t"                                           \
+  "vfmadd213ps 64 * " #m " + 32(%[v]), %%ymm12, %%ymm" #b "\n\t"                                      \
+  "vmovups %%ymm" #a ", 64 * " #m "(%[v])\n\tvmovups %%ymm" #b ", 64 * " #m " + 32(%[v])\n\t"         \
+  ".endif\n\t"
+#define ROWS(X) X(0, 0, 1) X(1, 2, 3) X(2, 4, 5) X(3, 6, 7)
+
+static_assert(kAvx2TileCoupling.even_part == 0xff && kAvx2TileCoupling.odd_part == 0xff && kAvx2TileRows == 4);
 
 template <int R>
 void multiply_tile(ReadyChunk& ready, const TileInput& input, float* v) {
-  float* acc = ready.acc;
-  for (int m = 0; m < R; ++m) {
-    _mm256_store_ps(acc + m * kPanelRows, _mm256_setzero_ps());
-    _mm256_store_ps(acc + m * kPanelRows + 8, _mm256_setzero_ps());
-  }
   const uint32_t* w = ready.values[0];
   const std::byte* x = input.values;
-  for (uint32_t g = 0; g < ready.num_groups; ++g) {
-    uint64_t steps = ready.group_parts * (kPartInputs / 8);  // of 4 pairs
-    asm volatile(
-        ZERO(0, 0, 1) ZERO(1, 2, 3) ZERO(2, 4, 5) ZERO(3, 6, 7) ZERO(4, 8, 9) ZERO(5, 10, 11)
-        ".p2align 5\n1:\n\t"
-        PAIR(0) PAIR(1) PAIR(2) PAIR(3)
-        "add $256, %[w]\n\tadd $16 * %c[R], %[x]\n\tdec %[steps]\n\tjnz 1b\n\t"
-        "vmovaps (%[scale]), %%ymm12\n\tvmovaps 32(%[scale]), %%ymm13\n\t"
-        FINISH(0, 0, 1) FINISH(1, 2, 3) FINISH(2, 4, 5) FINISH(3, 6, 7) FINISH(4, 8, 9) FINISH(5, 10, 11)
-        : [w] "+r"(w), [x] "+r"(x), [steps] "+r"(steps)
-        : [acc] "r"(acc), [scale] "r"(ready.scales[g]), [R] "i"(R)
-        : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-          "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-  }
-  for (int m = 0; m < R; ++m) {
-    const __m256 scale = _mm256_broadcast_ss(input.d + m);
-    for (int half = 0; half < 16; half += 8) {
-      float* to = v + m * kPanelRows + half;
-      _mm256_storeu_ps(to, _mm256_fmadd_ps(_mm256_load_ps(acc + m * kPanelRows + half), scale, _mm256_loadu_ps(to)));
-    }
-  }
+  const int32_t* products = input.products;
+  const float* scales = ready.scales[0][0];
+  uint64_t first = 1, groups = ready.num_groups, steps;
+  static_assert(offsetof(ReadyChunk, products) - offsetof(ReadyChunk, scales) == sizeof ready.scales);
+  asm volatile(
+      "1:\n\t"
+      "vmovdqa %c[minus](%[scales]), %%ymm8\n\tvmovdqa 32 + %c[minus](%[scales]), %%ymm9\n\t"
+      ROWS(BEGIN)
+      "mov %[group_parts], %k[steps]\n\tadd %k[steps], %k[steps]\n\t"
+      ".p2align 5\n2:\n\t"
+      COUPLE(0) COUPLE(1) COUPLE(2) COUPLE(3)
+      "add $512, %[w]\n\tadd $32 * %c[R], %[x]\n\tdec %[steps]\n\tjnz 2b\n\t"
+      "vmovaps (%[scales]), %%ymm8\n\tvmovaps 32(%[scales]), %%ymm9\n\t"
+      ROWS(CONVERT)
+      "dec %[first]\n\tjz 3f\n\t" ROWS(NEXT) "jmp 4f\n"
+      "3:\n\tvxorps %%xmm12, %%xmm12, %%xmm12\n\t" ROWS(FIRST)
+      "4:\n\t"
+      "dec %[groups]\n\tjz 5f\n\t"
+      ROWS(KEEP)
+      "add $%c[panels] * 64, %[scales]\n\tadd $4 * %c[R], %[products]\n\tjmp 1b\n"
+      "5:\n\t"
+      ROWS(ADD)
+      : [w] "+&r"(w), [x] "+&r"(x), [products] "+&r"(products), [scales] "+&r"(scales), [groups] "+&r"(groups),
+        [first] "+&r"(first), [steps] "=&r"(steps)
+      : [acc] "r"(ready.acc), [v] "r"(v), [d] "r"(input.d), [group_parts] "m"(ready.group_parts), [R] "i"(R),
+        [panels] "i"(kMaxTilePanels), [minus] "i"(sizeof ready.scales)
+      : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
-
-#undef ROW
-#undef PAIR
-#undef ZERO
-#undef FINISH
 
 }  // namespace
 
@@ -76,9 +98,7 @@ void avx2_multiply_tile(ReadyChunk& ready, uint32_t rows, const TileInput& x, fl
     case 1: return multiply_tile<1>(ready, x, v);
     case 2: return multiply_tile<2>(ready, x, v);
     case 3: return multiply_tile<3>(ready, x, v);
-    case 4: return multiply_tile<4>(ready, x, v);
-    case 5: return multiply_tile<5>(ready, x, v);
-    default: return multiply_tile<6>(ready, x, v);
+    default: return multiply_tile<4>(ready, x, v);
   }
 }
 

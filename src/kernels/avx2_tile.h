@@ -5,7 +5,7 @@
 
 namespace slipstream {
 
-// For 1 <= rows <= 6 and one panel.
+// For 1 <= rows <= kAvx2TileRows and one panel.
 void avx2_multiply_tile(ReadyChunk& ready, uint32_t rows, const TileInput& x, float* v, size_t v_stride);
 
 }  // namespace slipstream
