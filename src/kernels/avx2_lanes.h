@@ -9,11 +9,14 @@
 #include "kernels/fixed_arithmetic.h"
 #include "kernels/packed_matrix.h"
 
-// Before a loop over registers: gcc 12 keeps an array in registers only where it unrolls the loops early.
+// Before a loop over registers: gcc 12 keeps an array in registers only where it unrolls the loops early. And before a
+// loop over memory where unrolled, it gathers first steps before second ones until registers run out.
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define NO_UNROLL _Pragma("clang loop unroll(disable)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#define NO_UNROLL _Pragma("GCC unroll 1")
 #endif
 
 namespace slipstream {

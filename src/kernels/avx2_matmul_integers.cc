@@ -6,7 +6,7 @@
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kStreamRows = 2 * kAvx2StreamTileRows;  // from 3 tiles on, widening once pays
+constexpr uint32_t kStreamRows = kAvx2StreamTileRows;  // from here on widening once pays
 
 }  // namespace
 

@@ -36,10 +36,11 @@ inline __attribute__((always_inline)) void widen_couple(const __m256i (&words)[2
 
 // 64 inputs; minus the products of each half of them, [32 inputs][8 outputs], are added to `products`.
 template <uint32_t kBits, bool kSigned>
-void widen_64_inputs(const std::byte* lines, uint32_t* values, __m256i (&products)[2][2]) {
+inline __attribute__((always_inline)) void widen_64_inputs(const std::byte* lines, uint32_t* values,
+                                                           __m256i (&products)[2][2]) {
   constexpr uint32_t kCoupleWords = 2 * kPanelRows, kPartWords = kPartCouples * kCoupleWords;
   __m256i lower[2] = {products[0][0], products[0][1]}, upper[2] = {products[1][0], products[1][1]};
-  for (uint32_t line = 0; line < kPartCouples; ++line, lines += 64, values += kCoupleWords) {
+  NO_UNROLL for (uint32_t line = 0; line < kPartCouples; ++line, lines += 64, values += kCoupleWords) {
     const __m256i words[2] = {load_integers(lines), load_integers(lines + 32)};
     widen_couple<kBits, kSigned, 0>(words, values, lower);
     if constexpr (kBits == 4) {
@@ -55,12 +56,36 @@ void widen_64_inputs(const std::byte* lines, uint32_t* values, __m256i (&product
   }
 }
 
-using WidenFunction = void (*)(const std::byte* lines, uint32_t* values, __m256i (&products)[2][2]);
+// A chunk's groups that exist. A block is one group, or two of 32 inputs.
+template <uint32_t kBits, bool kSigned>
+void widen_chunk(const WeightPanel& panel, const std::byte* block, uint32_t place, ReadyChunk& ready) {
+  uint32_t* values = ready.values[place];
+  const uint32_t passes = panel.layout.inputs / 64;
+  const auto store = [&](uint32_t group, __m256i first, __m256i second) __attribute__((always_inline)) {
+    store_integers(ready.products[group][place], first);
+    store_integers(ready.products[group][place] + 8, second);
+  };
+  for (uint32_t g = 0; g < ready.num_groups; g += panel.layout.groups, block += panel.layout.block_bytes) {
+    __m256i products[2][2] = {};
+    for (uint32_t pass = 0; pass < passes; ++pass, values += 32 * kPanelRows) {
+      widen_64_inputs<kBits, kSigned>(block + pass * kBits * 128, values, products);
+    }
+    if (panel.layout.groups == 1) {
+      store(g, _mm256_add_epi32(products[0][0], products[1][0]), _mm256_add_epi32(products[0][1], products[1][1]));
+    } else {
+      store(g, products[0][0], products[0][1]);
+      if (g + 1 < ready.num_groups) store(g + 1, products[1][0], products[1][1]);
+    }
+  }
+}
 
-WidenFunction widen_function(const MatrixFormat& format) {
-  const bool affine = format.type == WeightType::kUnsigned;
-  if (format.bits == 8) return affine ? widen_64_inputs<8, false> : widen_64_inputs<8, true>;
-  return affine ? widen_64_inputs<4, false> : widen_64_inputs<4, true>;
+template <ScaleType kType>
+void widen_scales(const WeightPanel& panel, uint32_t first_group, uint32_t place, ReadyChunk& ready) {
+  for (uint32_t g = 0; g < ready.num_groups; ++g) {
+    const std::byte* from = panel.group_at(first_group + g);
+    _mm256_store_ps(ready.scales[g][place], load_scales(kType, from, 0));
+    _mm256_store_ps(ready.scales[g][place] + 8, load_scales(kType, from, 8));
+  }
 }
 
 // The biases of one bias block in two bf16 parts (bf16 biases have no second).
@@ -103,40 +128,19 @@ void load_biases(const WeightPanel& panel, uint32_t first, uint32_t groups, Pane
 }  // namespace
 
 void avx2_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready) {
-  const uint32_t group = panel.format.group;
-  ready.group_parts = group / kPartInputs;
+  ready.group_parts = panel.format.group / kPartInputs;
   ready.num_groups = panel.chunk_groups(chunk);
-  const uint32_t first_group = chunk * (kChunkInputs / group);
-  for (uint32_t g = 0; g < ready.num_groups; ++g) {
-    const std::byte* from = panel.group_at(first_group + g);
-    _mm256_store_ps(ready.scales[g][place], load_scales(panel.format.scales, from, 0));
-    _mm256_store_ps(ready.scales[g][place] + 8, load_scales(panel.format.scales, from, 8));
+  const uint32_t first_group = chunk * kChunkParts / ready.group_parts;
+  switch (panel.format.scales) {
+    case ScaleType::kBf16: widen_scales<ScaleType::kBf16>(panel, first_group, place, ready); break;
+    case ScaleType::kFp16: widen_scales<ScaleType::kFp16>(panel, first_group, place, ready); break;
+    case ScaleType::kFp32: widen_scales<ScaleType::kFp32>(panel, first_group, place, ready); break;
   }
-  const uint32_t inputs = ready.num_groups * group;
   const std::byte* block = panel.chunk_at(chunk);
-  uint32_t* values = ready.values[place];
-  const WidenFunction widen = widen_function(panel.format);
-  __m256i products[2][2] = {};  // [32 inputs][8 outputs], of the group so far
-  for (uint32_t k = 0; k < inputs; k += 64, values += 32 * kPanelRows) {
-    widen(block + k / panel.layout.inputs * panel.layout.block_bytes +
-              k % panel.layout.inputs / 64 * panel.format.bits * 128,
-          values, products);
-    const auto end_group = [&](uint32_t end, const __m256i* of_group) __attribute__((always_inline)) {
-      int32_t* to = ready.products[end / group - 1][place];
-      store_integers(to, of_group[0]);
-      store_integers(to + 8, of_group[1]);
-    };
-    if (group == 32) {
-      end_group(k + 32, products[0]);
-      if (k + 32 < inputs) end_group(k + 64, products[1]);
-    } else if ((k + 64) % group == 0) {
-      const __m256i sum[2] = {_mm256_add_epi32(products[0][0], products[1][0]),
-                              _mm256_add_epi32(products[0][1], products[1][1])};
-      end_group(k + 64, sum);
-    } else {
-      continue;
-    }
-    for (auto& part : products) part[0] = part[1] = _mm256_setzero_si256();
+  if (panel.format.bits == 8) {
+    panel.affine() ? widen_chunk<8, false>(panel, block, place, ready) : widen_chunk<8, true>(panel, block, place, ready);
+  } else {
+    panel.affine() ? widen_chunk<4, false>(panel, block, place, ready) : widen_chunk<4, true>(panel, block, place, ready);
   }
 }
 
