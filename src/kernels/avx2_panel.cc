@@ -213,21 +213,25 @@ void add_biases_to_rows(const WeightPanel& panel, uint32_t first, uint32_t group
   if (r + 1 == rows) add_biases<1, kParts>(biases, groups, sums + r * kRowSums, v + r * kPanelRows);
 }
 
-// Eight chains a half of the panel: xh bh, xl bh, xh bl, xl bl, each even and odd.
+// One row, the biases straight from the panel. Eight chains: xh bh, xl bh, each even and odd, of both halves of the
+// panel; or, with xh bl, xl bl too, of one half after the other. [2][high, low of x][even, odd] as in run_chains.
 template <ScaleType kType>
 void add_biases_once(const WeightPanel& panel, uint32_t first, uint32_t groups, const float* sums, float* v) {
   constexpr int kParts = kType == ScaleType::kBf16 ? 1 : 2;
+  constexpr uint32_t kAtOnce = kParts == 2 ? 8 : kPanelRows;
   const __m256 zero = _mm256_setzero_ps();
-  for (uint32_t half = 0; half < kPanelRows; half += 8) {
-    __m256 chain[2][2][2];  // [bias part][high, low of x][even, odd]
+  for (uint32_t half = 0; half < kPanelRows; half += kAtOnce) {
+    __m256 chain[2][2][2];
     for (auto& part : chain) part[0][0] = part[0][1] = part[1][0] = part[1][1] = zero;
     const auto step = [&](uint32_t g, int odd) __attribute__((always_inline)) {
-      __m256 part[2];
-      load_bias<kType>(panel.group_at(first + g) + panel.layout.bias_offset, half, part[0], part[1]);
+      __m256 bias[2];
+      const std::byte* from = panel.group_at(first + g) + panel.layout.bias_offset;
+      load_bias<kType>(from, half, bias[0], bias[1]);
+      if constexpr (kParts == 1) bias[1] = load_scales(kType, from, 8);
       const __m256 x_high = _mm256_broadcast_ss(sums + g), x_low = _mm256_broadcast_ss(sums + kBiasGroups + g);
-      for (int i = 0; i < kParts; ++i) {
-        chain[i][0][odd] = _mm256_fmadd_ps(x_high, part[i], chain[i][0][odd]);
-        chain[i][1][odd] = _mm256_fmadd_ps(x_low, part[i], chain[i][1][odd]);
+      for (int i = 0; i < 2; ++i) {
+        chain[i][0][odd] = _mm256_fmadd_ps(x_high, bias[i], chain[i][0][odd]);
+        chain[i][1][odd] = _mm256_fmadd_ps(x_low, bias[i], chain[i][1][odd]);
       }
     };
     uint32_t g = 0;
@@ -236,17 +240,19 @@ void add_biases_once(const WeightPanel& panel, uint32_t first, uint32_t groups, 
       step(g + 1, 1);
     }
     if (g < groups) step(g, 0);
-    __m256 sum = _mm256_loadu_ps(v + half);
-    for (int i = 0; i < kParts; ++i) {
+    __m256 sum[2] = {_mm256_loadu_ps(v + half), kParts == 2 ? zero : _mm256_loadu_ps(v + 8)};
+    for (int i = 0; i < 2; ++i) {
       for (auto& plane : chain[i]) {
         if (groups < kBiasGroups) {  // as in run_chains
           plane[0] = _mm256_add_ps(plane[0], zero);
           plane[1] = _mm256_add_ps(plane[1], zero);
         }
-        sum = _mm256_add_ps(sum, _mm256_add_ps(plane[0], plane[1]));
+        __m256& of_part = sum[kParts == 2 ? 0 : i];
+        of_part = _mm256_add_ps(of_part, _mm256_add_ps(plane[0], plane[1]));
       }
     }
-    _mm256_storeu_ps(v + half, sum);
+    _mm256_storeu_ps(v + half, sum[0]);
+    if constexpr (kParts == 1) _mm256_storeu_ps(v + 8, sum[1]);
   }
 }
 

@@ -85,6 +85,10 @@ constexpr Mask kMask4(15), kMask8(255);
   ".endif\n\t"
 static_assert(static_cast<int>(ScaleType::kBf16) == 0 && static_cast<int>(ScaleType::kFp16) == 1);
 
+// Ahead in the panel's stream, for one row as far as StreamTuning says. What is best for one row may be nothing at all,
+// which costs six rows a third: they are slow enough for the processor to fall behind with its own asking.
+constexpr size_t kFarBytes = 8192;
+
 // Which halves of 4-bit bytes belong to the group: of group 32 the low or the high, else both. 8-bit lines are kLow.
 enum Part : int { kLow = 1, kHigh = 2, kBoth = 3 };
 
@@ -125,7 +129,7 @@ inline __attribute__((always_inline)) void multiply_group(const std::byte* lines
 template <int kBits, bool kSigned, ScaleType kScale, int R>
 void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
   alignas(64) float acc[R * kPanelRows] = {};
-  Tile tile{input.values, acc, input.prefetch_bytes};
+  Tile tile{input.values, acc, R == 1 ? input.prefetch_bytes : kFarBytes};
   const uint32_t group = panel.format.group, num_groups = panel.chunk_groups(chunk);
   const std::byte* block = panel.chunk_at(chunk);
   for (uint32_t g = 0; g < num_groups; ++g) {

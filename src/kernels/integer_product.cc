@@ -127,6 +127,12 @@ struct PanelGroup {
   uint32_t of(uint32_t place) const { return first + smaller(place, count - 1); }
 };
 
+void fetch_lines(const std::byte* from, uint32_t begin, uint32_t end) {
+  for (uint32_t line = begin; line < end; ++line) {
+    _mm_prefetch(reinterpret_cast<const char*>(from) + line * 64, _MM_HINT_T1);
+  }
+}
+
 // One chunk of the panels against the tiles of a row block. The weights of two chunks further on are fetched
 // meanwhile.
 void multiply_chunk(const Product& product, const PanelGroup& group, uint32_t chunk, TileRange tiles,
@@ -147,11 +153,9 @@ void multiply_chunk(const Product& product, const PanelGroup& group, uint32_t ch
   const ActivationLayout& activations = product.activations;
   const uint32_t first_row = activations.tile_begin(tiles.begin);
   for (uint32_t tile = tiles.begin; tile < tiles.end; ++tile) {
-    for (uint32_t n = 0; n < lines_each && line < lines; ++n, ++line) {
-      for (uint32_t i = 0; i < group.count; ++i) {
-        _mm_prefetch(reinterpret_cast<const char*>(ahead[i]) + line * 64, _MM_HINT_T1);
-      }
-    }
+    const uint32_t end = smaller(line + lines_each, lines);
+    for (uint32_t i = 0; i < group.count; ++i) fetch_lines(ahead[i], line, end);
+    line = end;
     const uint32_t row = activations.tile_begin(tile);
     product.kernels.multiply_tile(ready, activations.tile_begin(tile + 1) - row, product.tile_input(chunk, tile),
                                   product.sums + static_cast<size_t>(row - first_row) * kPanelRows, sums_stride);
