@@ -74,14 +74,14 @@ constexpr Mask kMask4(15), kMask8(255);
   "vmovaps %%ymm" #a0 ", 64 * " #m "(%[acc])\n\tvmovaps %%ymm" #a1 ", 64 * " #m " + 32(%[acc])\n\t"    \
   ".endif\n\t"
 
-#define SCALES                                                                                         \
+#define SCALES(at, s0, s1)                                                                             \
   ".if %c[scale_type] == 0\n\t"                                                                        \
-  "vpmovzxwd (%[scale]), %%ymm12\n\tvpmovzxwd 16(%[scale]), %%ymm13\n\t"                             \
-  "vpslld $16, %%ymm12, %%ymm12\n\tvpslld $16, %%ymm13, %%ymm13\n\t"                                 \
+  "vpmovzxwd (" at "), %%ymm" #s0 "\n\tvpmovzxwd 16(" at "), %%ymm" #s1 "\n\t"                         \
+  SHIFT("vpslld", "16", s0, s1, s0, s1)                                                                \
   ".elseif %c[scale_type] == 1\n\t"                                                                    \
-  "vcvtph2ps (%[scale]), %%ymm12\n\tvcvtph2ps 16(%[scale]), %%ymm13\n\t"                             \
-  ".else\n\t"                                                                                         \
-  "vmovaps (%[scale]), %%ymm12\n\tvmovaps 32(%[scale]), %%ymm13\n\t"                                 \
+  "vcvtph2ps (" at "), %%ymm" #s0 "\n\tvcvtph2ps 16(" at "), %%ymm" #s1 "\n\t"                         \
+  ".else\n\t"                                                                                          \
+  "vmovaps (" at "), %%ymm" #s0 "\n\tvmovaps 32(" at "), %%ymm" #s1 "\n\t"                             \
   ".endif\n\t"
 static_assert(static_cast<int>(ScaleType::kBf16) == 0 && static_cast<int>(ScaleType::kFp16) == 1);
 
@@ -116,7 +116,7 @@ inline __attribute__((always_inline)) void multiply_group(const std::byte* lines
       "mov %[count], %[n]\n2:\n\t" LINE(0, "4", "12") LINE(1, "4", "12") NEXT("2")
       ".endif\n\t"
       ".if %c[part] == 3\n\tdec %[passes]\n\tjnz 3b\n\t.endif\n\t"
-      "prefetcht1 (%[scale],%[ahead])\n\t" SCALES
+      "prefetcht1 (%[scale],%[ahead])\n\t" SCALES("%[scale]", 12, 13)
       FINISH(0, 0, 1) FINISH(1, 2, 3) FINISH(2, 4, 5) FINISH(3, 6, 7) FINISH(4, 8, 9) FINISH(5, 10, 11)
       : [lines] "+r"(lines), [x] "+r"(tile.x), [n] "=&r"(n), [passes] "+r"(passes)
       : [acc] "r"(tile.acc), [scale] "r"(scale), [count] "r"(count / 2), [mask] "r"(kBits == 4 ? &kMask4 : &kMask8),
@@ -155,6 +155,62 @@ void stream_chunk(const WeightPanel& panel, uint32_t chunk, const TileInput& inp
   }
 }
 
+// -- one row, unsigned 4 bits, groups of 64 or 128 -----------------------------------------------------------------
+// Its arithmetic waits for nothing but itself where memory is fast, and a third of it is shifting and masking. So
+// values stay where they are in a word, 16 or 256 times too large, and each place has sums of its own, which are put
+// right at the end of a pass of 64 inputs: of two operations for a place one is left. The largest sums, 256 times too
+// large: 8 lines * 2 * 32512 * 15 * 256 < 2^31.
+//
+// Sums: ymm 0, 1 of values where they should be; 2, 3 16 times, 4, 5 256 times too large. 6 .. 8 are the masks of
+// places 0, 4, 8; 9, 10 a line; 11, 12 weights; 13 activations; 14, 15 acc.
+struct PlaceMasks {
+  Mask of_0{0x000f}, of_4{0x00f0}, of_8{0x0f00};
+};
+constexpr PlaceMasks kPlaceMasks;
+
+#define ADD_PRODUCTS(x, s0, s1)                                                                        \
+  "vpbroadcastd " x "(%[x]), %%ymm13\n\t"                                                              \
+  "vpmaddwd %%ymm13, %%ymm11, %%ymm11\n\tvpmaddwd %%ymm13, %%ymm12, %%ymm12\n\t"                       \
+  "vpaddd %%ymm11, %%ymm" #s0 ", %%ymm" #s0 "\n\tvpaddd %%ymm12, %%ymm" #s1 ", %%ymm" #s1 "\n\t"
+#define IN_PLACE(mask)                                                                                 \
+  "vpand %%ymm" #mask ", %%ymm9, %%ymm11\n\tvpand %%ymm" #mask ", %%ymm10, %%ymm12\n\t"
+#define LINE_OF_ONE(i)                                                                                 \
+  LOAD(i, 9, 10) PREFETCH(i)                                                                           \
+  IN_PLACE(6) ADD_PRODUCTS("8 * " #i, 0, 1)                                                            \
+  IN_PLACE(8) ADD_PRODUCTS("8 * " #i " + 4", 4, 5)                                                     \
+  IN_PLACE(7) ADD_PRODUCTS("8 * " #i " + 64", 2, 3)                                                    \
+  SHIFT("vpsrlw", "12", 9, 10, 11, 12) ADD_PRODUCTS("8 * " #i " + 68", 0, 1)
+#define CLEAR(s0, s1) "vpxor %%xmm" #s0 ", %%xmm" #s0 ", %%xmm" #s0 "\n\tvpxor %%xmm" #s1 ", %%xmm" #s1 ", %%xmm" #s1 "\n\t"
+#define PUT_RIGHT(count, s0, s1)                                                                       \
+  SHIFT("vpsrad", count, s0, s1, s0, s1) "vpaddd %%ymm" #s0 ", %%ymm0, %%ymm0\n\tvpaddd %%ymm" #s1 ", %%ymm1, %%ymm1\n\t"
+
+template <ScaleType kScale>
+void stream_chunk_of_one(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
+  const std::byte* lines = panel.chunk_at(chunk);
+  const std::byte* x = input.values;
+  const uint64_t block_passes = panel.layout.inputs / 64;
+  uint64_t groups = panel.chunk_groups(chunk), passes, n;
+  asm volatile(
+      CLEAR(14, 15) "vmovdqa (%[masks]), %%ymm6\n\tvmovdqa 32(%[masks]), %%ymm7\n\tvmovdqa 64(%[masks]), %%ymm8\n"
+      "1:\n\t" CLEAR(0, 1) "mov %[block_passes], %[passes]\n"
+      "2:\n\t" CLEAR(2, 3) CLEAR(4, 5) "mov $4, %k[n]\n\t.p2align 5\n"
+      "3:\n\t" LINE_OF_ONE(0) LINE_OF_ONE(1) "add $128, %[lines]\n\tadd $16, %[x]\n\tdec %[n]\n\tjnz 3b\n\t"
+      "add $64, %[x]\n\t" PUT_RIGHT("4", 2, 3) PUT_RIGHT("8", 4, 5) "dec %[passes]\n\tjnz 2b\n\t"
+      "prefetcht1 (%[lines],%[ahead])\n\t" SCALES("%[lines]", 11, 12)
+      "vcvtdq2ps %%ymm0, %%ymm0\n\tvcvtdq2ps %%ymm1, %%ymm1\n\t"
+      "vfmadd231ps %%ymm0, %%ymm11, %%ymm14\n\tvfmadd231ps %%ymm1, %%ymm12, %%ymm15\n\t"
+      "add %[scale_bytes], %[lines]\n\tdec %[groups]\n\tjnz 1b\n\t"
+      "vbroadcastss (%[d]), %%ymm13\n\t"
+      "vfmadd213ps (%[v]), %%ymm13, %%ymm14\n\tvfmadd213ps 32(%[v]), %%ymm13, %%ymm15\n\t"
+      "vmovups %%ymm14, (%[v])\n\tvmovups %%ymm15, 32(%[v])\n\t"
+      : [lines] "+&r"(lines), [x] "+&r"(x), [groups] "+&r"(groups), [passes] "=&r"(passes), [n] "=&r"(n)
+      : [block_passes] "r"(block_passes), [masks] "r"(&kPlaceMasks), [ahead] "r"(input.prefetch_bytes), [v] "r"(v),
+        [d] "r"(input.d), [scale_type] "i"(static_cast<int>(kScale)),
+        [scale_bytes] "r"(static_cast<size_t>(panel.layout.block_bytes - panel.layout.value_bytes))
+      : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+}
+
 template <int kBits, bool kSigned, ScaleType kScale>
 StreamFunction function_for_rows(uint32_t rows) {
   switch (rows) {
@@ -164,6 +220,14 @@ StreamFunction function_for_rows(uint32_t rows) {
     case 4: return stream_chunk<kBits, kSigned, kScale, 4>;
     case 5: return stream_chunk<kBits, kSigned, kScale, 5>;
     default: return stream_chunk<kBits, kSigned, kScale, 6>;
+  }
+}
+
+StreamFunction function_of_one(ScaleType scales) {
+  switch (scales) {
+    case ScaleType::kBf16: return stream_chunk_of_one<ScaleType::kBf16>;
+    case ScaleType::kFp16: return stream_chunk_of_one<ScaleType::kFp16>;
+    default: return stream_chunk_of_one<ScaleType::kFp32>;
   }
 }
 
@@ -181,6 +245,7 @@ StreamFunction function_for_scales(ScaleType scales, uint32_t rows) {
 StreamFunction avx2_stream_function(const MatrixFormat& format, uint32_t tile_rows) {
   const bool affine = format.type == WeightType::kUnsigned;
   if (format.bits == 4) {
+    if (affine && format.group != 32 && tile_rows == 1) return function_of_one(format.scales);
     return affine ? function_for_scales<4, false>(format.scales, tile_rows)
                   : function_for_scales<4, true>(format.scales, tile_rows);
   }

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "base/float_mode.h"
+#include "kernels/packed_block.h"
 #include "kernels/random_matrices.h"
 
 namespace slipstream {
@@ -201,6 +202,36 @@ TEST(Matmul, tiny_and_huge_rows_give_the_references_bits) {
       const std::vector<float> expected = multiply(Isa::kReference, w.packed(), x, true);
       for (Isa isa : supported_isas()) {
         EXPECT_EQ(first_difference(multiply(isa, w.packed(), x, true), expected), -1) << size;
+      }
+    }
+  }
+}
+
+TEST(Matmul, the_largest_integers_overflow_nothing) {
+  const uint32_t cols = 512, rows = 16, m_rows = 7;
+  Random random(9);
+  for (const MatrixFormat& format : all_formats()) {
+    if (!format.quantised() || format.scales != ScaleType::kBf16) continue;
+    const RandomMatrix w(format, rows, cols, random);
+    const BlockLayout layout = block_layout(format);
+    const size_t bytes = packed_bytes(format, rows, cols);
+    for (const uint8_t weights : {0xff, 0x88, 0x80, 0x7f, 0x77, 0x00}) {
+      AlignedBytes extreme(bytes);
+      std::copy_n(w.packed().data, bytes, extreme.data());
+      for (size_t block = 0; block < bytes; block += layout.block_bytes) {
+        std::memset(extreme.data() + block, weights, layout.value_bytes);
+      }
+      const PackedMatrix packed{format, rows, cols, extreme.data()};
+      std::vector<float> x(m_rows * cols);  // integers 32512 and -32512 in stretches of 1, 2, 4 .. 64
+      for (size_t i = 0; i < x.size(); ++i) x[i] = (i % cols >> i / cols) % 2 == 0 ? 3.0f : -3.0f;
+      std::fill(x.begin(), x.begin() + cols, 3.0f);
+      const std::vector<float> expected = multiply(Isa::kReference, packed, x, true);
+      for (Isa isa : supported_isas()) {
+        for (uint32_t m : {1u, 2u, 4u, 7u}) {
+          const std::vector<float> y = multiply(isa, packed, first_rows(x, m, cols), true);
+          EXPECT_EQ(first_difference(y, first_rows(expected, m, rows)), -1)
+              << isa_name(isa) << " " << describe(format) << " weights " << int{weights} << " M " << m;
+        }
       }
     }
   }
