@@ -136,12 +136,9 @@ void avx2_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, R
     case ScaleType::kFp16: widen_scales<ScaleType::kFp16>(panel, first_group, place, ready); break;
     case ScaleType::kFp32: widen_scales<ScaleType::kFp32>(panel, first_group, place, ready); break;
   }
-  const std::byte* block = panel.chunk_at(chunk);
-  if (panel.format.bits == 8) {
-    panel.affine() ? widen_chunk<8, false>(panel, block, place, ready) : widen_chunk<8, true>(panel, block, place, ready);
-  } else {
-    panel.affine() ? widen_chunk<4, false>(panel, block, place, ready) : widen_chunk<4, true>(panel, block, place, ready);
-  }
+  const auto widen = panel.format.bits == 8 ? (panel.affine() ? widen_chunk<8, false> : widen_chunk<8, true>)
+                                            : (panel.affine() ? widen_chunk<4, false> : widen_chunk<4, true>);
+  widen(panel, panel.chunk_at(chunk), place, ready);
 }
 
 namespace {

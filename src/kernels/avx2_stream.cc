@@ -180,9 +180,11 @@ constexpr PlaceMasks kPlaceMasks;
   IN_PLACE(8) ADD_PRODUCTS("8 * " #i " + 4", 4, 5)                                                     \
   IN_PLACE(7) ADD_PRODUCTS("8 * " #i " + 64", 2, 3)                                                    \
   SHIFT("vpsrlw", "12", 9, 10, 11, 12) ADD_PRODUCTS("8 * " #i " + 68", 0, 1)
-#define CLEAR(s0, s1) "vpxor %%xmm" #s0 ", %%xmm" #s0 ", %%xmm" #s0 "\n\tvpxor %%xmm" #s1 ", %%xmm" #s1 ", %%xmm" #s1 "\n\t"
+#define CLEAR(s0, s1)                                                                                  \
+  "vpxor %%xmm" #s0 ", %%xmm" #s0 ", %%xmm" #s0 "\n\tvpxor %%xmm" #s1 ", %%xmm" #s1 ", %%xmm" #s1 "\n\t"
 #define PUT_RIGHT(count, s0, s1)                                                                       \
-  SHIFT("vpsrad", count, s0, s1, s0, s1) "vpaddd %%ymm" #s0 ", %%ymm0, %%ymm0\n\tvpaddd %%ymm" #s1 ", %%ymm1, %%ymm1\n\t"
+  SHIFT("vpsrad", count, s0, s1, s0, s1)                                                               \
+  "vpaddd %%ymm" #s0 ", %%ymm0, %%ymm0\n\tvpaddd %%ymm" #s1 ", %%ymm1, %%ymm1\n\t"
 
 template <ScaleType kScale>
 void stream_chunk_of_one(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
