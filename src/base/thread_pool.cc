@@ -47,7 +47,8 @@ struct ThreadPool::Shared {
   std::vector<std::thread> workers;
 };
 
-ThreadPool::ThreadPool(uint32_t num_threads, Placement placement) : num_threads_(num_threads), shared_(std::make_unique<Shared>()) {
+ThreadPool::ThreadPool(uint32_t num_threads, Placement placement)
+    : num_threads_(num_threads), shared_(std::make_unique<Shared>()) {
   CHECK(num_threads >= 1, "num_threads {}", num_threads);
   shared_->flags = std::make_unique<WorkerFlag[]>(num_threads);
   const std::vector<uint32_t> cores = placement == Placement::kOwnCores ? usable_cores() : std::vector<uint32_t>();

@@ -42,12 +42,18 @@ inline __attribute__((always_inline)) __m512i unsigned_bytes(__m512i line) {
   return _mm512_ternarylogic_epi32(shifted, low, _mm512_set1_epi8(8), 0x6a);  // (a & b) ^ c
 }
 
+// sum += the weights times a word of activations, in each row of the panel. gcc, given the builtin, widens all words of
+// a pass before it asks whether anything is to be fetched, and has not enough registers for them.
+inline __attribute__((always_inline)) void add_products(__m512i weights, const int32_t& x, __m512i& sum) {
+  asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(weights), "m"(x));
+}
+
 // x: word i of the part's low bytes, [kPartWords][R]; the high bytes follow.
 template <int R>
 inline __attribute__((always_inline)) void add_line(__m512i weights, const int32_t* x, Sums<R>& sums) {
   UNROLL for (int r = 0; r < R; ++r) {
-    sums.low[r] = _mm512_dpbusd_epi32(sums.low[r], weights, _mm512_set1_epi32(x[r]));
-    sums.high[r] = _mm512_dpbusd_epi32(sums.high[r], weights, _mm512_set1_epi32(x[kPartWords * R + r]));
+    add_products(weights, x[r], sums.low[r]);
+    add_products(weights, x[kPartWords * R + r], sums.high[r]);
   }
 }
 
