@@ -1,6 +1,6 @@
 // What a drawn token costs, on one thread, beside a plain read of its logits from where they lie:
 //
-//   sampler_bench [vocab=152064] [rows=16] [draws=320]
+//   sampler_bench [vocab=152064] [rows=16] [draws=320] [isa=avx2]
 //
 // Logits of `rows` sequences in turn, as after an output projection for a batch: 16 rows of 152,064 are 9.7 MB, so
 // that they come from L3 (rows=1: from L2). peaked: a normal distribution with a dozen likely tokens, as most rows of
@@ -28,6 +28,7 @@ struct Options {
   std::vector<uint32_t> vocabs = {152'064, 128'256, 49'152};
   uint32_t rows = 16;
   uint32_t draws = 320;
+  Isa isa = best_isa();
 };
 
 struct Distribution {
@@ -58,6 +59,7 @@ class SamplerBench {
   SamplerBench(uint32_t vocab, const Options& options)
       : vocab_(vocab),
         options_(options),
+        kernels_(kernels_for(options.isa)),
         logits_(Arena::make(round_up(size_t{vocab} * sizeof(float), 64) * options.rows)),
         scratch_(Arena::make(sampler_scratch_bytes(vocab))),
         pool_(1) {}
@@ -73,7 +75,8 @@ class SamplerBench {
       fmt::print("{} logits, {}: plain read {:.1f} us a row\n", vocab_, distribution.name, read);
       for (const Case& one : kCases) {
         print(one.name, [&](uint32_t draw) {
-          sample_token(row(draw), one.params, {.position = draw, .choice = 0}, {scratch_->data(), scratch_->size()});
+          sample_token(row(draw), one.params, {.position = draw, .choice = 0}, {scratch_->data(), scratch_->size()},
+                       kernels_);
         });
       }
       for (const size_t top : {0, 5, 20}) {
@@ -124,6 +127,7 @@ class SamplerBench {
 
   const uint32_t vocab_;
   const Options& options_;
+  const Kernels& kernels_;
   Result<Arena> logits_;
   Result<Arena> scratch_;
   ThreadPool pool_;
@@ -133,6 +137,12 @@ bool read_option(std::string_view argument, Options& options) {
   const size_t equals = argument.find('=');
   if (equals == std::string_view::npos) return false;
   const std::string_view name = argument.substr(0, equals), value = argument.substr(equals + 1);
+  if (name == "isa") {
+    const std::optional<Isa> isa = isa_from_name(value);
+    if (!isa || !isa_supported(*isa)) return false;
+    options.isa = *isa;
+    return true;
+  }
   uint32_t number = 0;
   if (std::from_chars(value.data(), value.data() + value.size(), number).ec != std::errc() || number == 0) return false;
   if (name == "vocab") options.vocabs = {number};

@@ -1,6 +1,7 @@
 #include "kernels/avx2_attention.h"
 #include "kernels/avx2_matmul.h"
 #include "kernels/avx2_rowwise.h"
+#include "kernels/avx2_vocabulary.h"
 #include "kernels/isa_kernels.h"
 
 namespace slipstream {
@@ -16,6 +17,8 @@ const Kernels& avx2_kernels() {
       .swiglu = avx2_swiglu,
       .add = avx2_add,
       .add_scaled = avx2_add_scaled,
+      .weigh = avx2_weigh,
+      .divide = avx2_divide,
       .store_kv = avx2_store_kv,
       .attention = avx2_attention,
       .attend_segments = avx2_attend_segments,

@@ -2,6 +2,7 @@
 #include "kernels/avx512_attention.h"
 #include "kernels/avx512_matmul.h"
 #include "kernels/avx512_rowwise.h"
+#include "kernels/avx512_vocabulary.h"
 #include "kernels/isa_kernels.h"
 
 namespace slipstream {
@@ -17,6 +18,8 @@ const Kernels& avx512_kernels() {
       .swiglu = avx512_swiglu,
       .add = avx512_add,
       .add_scaled = avx512_add_scaled,
+      .weigh = avx512_weigh,
+      .divide = avx512_divide,
       .store_kv = avx512_store_kv,
       .attention = avx512_attention,
       .attend_segments = avx512_attend_segments,

@@ -18,6 +18,7 @@ inline constexpr uint32_t kTinyBits = (127u - 100u) << 23;  // 2^-100: a chunk w
 inline constexpr uint32_t kNotFiniteBits = 0x7f800000;      // sign-less bits from here on: infinity and NaN
 inline constexpr uint32_t kSegmentTokens = 256;  // attention: tokens of one softmax segment, at absolute positions
 inline constexpr uint32_t kMaxPageTokens = 32;
+inline constexpr uint32_t kSumBlock = 1024;      // sampling: ids whose weights are added in fp32
 inline constexpr float kFp16Max = 65504.0f;
 inline constexpr float kLog2e = std::bit_cast<float>(0x3fb8aa3bu);
 inline constexpr double kLog2eDouble = 1.4426950408889634074;

@@ -79,6 +79,11 @@ const Kernels& kernels_for(Isa isa) {
   return reference_kernels();
 }
 
+const Kernels& best_kernels() {
+  static const Kernels& kernels = kernels_for(best_isa());
+  return kernels;
+}
+
 bool all_finite(const float* values, size_t n) {
   bool finite = true;
   for (size_t i = 0; i < n; ++i) finite &= magnitude_bits(values[i]) < kNotFiniteBits;

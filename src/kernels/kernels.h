@@ -63,6 +63,12 @@ struct SegmentParts {
 constexpr size_t segment_floats(uint32_t head_dim) { return (size_t{head_dim} + 2 + 15) / 16 * 16; }
 uint32_t num_attention_segments(uint32_t context);
 
+// Logits in (low, high]. Sampling narrows it down on where the tokens that it keeps end.
+struct LogitBracket {
+  float low;
+  float high;
+};
+
 // One instruction set's functions. All pointers are set.
 struct Kernels {
   Isa isa;
@@ -88,6 +94,17 @@ struct Kernels {
   void (*add)(float* x, const float* y, uint32_t n);                           // x += y (residual, bias)
   void (*add_scaled)(float* x, const float* y, float weight, uint32_t n);      // x = fma(weight, y, x) (experts)
 
+  // -- over a vocabulary -------------------------------------------------------------------------
+  // A block of n <= kSumBlock logits: weights[i] = exp2((logits[i] - max_logit) * scale), 0 where the logit is
+  // -infinity and from n to kSumBlock. No logit is larger than max_logit. Returns their sum: 16 virtual lanes, lane
+  // i % 16, and the tree L[j] += L[j + 8], + 4, + 2, + 1.
+  float (*weigh)(const float* logits, uint32_t n, float max_logit, float scale, float* weights);
+  // Of tokens [which): those whose logit is in the bracket go to `inside` in ascending order (room for 16 more than
+  // there are), and their number is returned; the weights of those above it are added to `above`, in 16 virtual lanes
+  // of doubles, lane (token - which.begin) % 16, and the tree.
+  uint32_t (*divide)(const float* logits, const float* weights, Range which, const LogitBracket& bracket,
+                     uint32_t* inside, double* above);
+
   // -- KV and attention --------------------------------------------------------------------------
   // Stores one token's K and V of one KV head at `position` of the sequence. Returns how many values were clamped to
   // +-65504.
@@ -107,6 +124,7 @@ struct Kernels {
 };
 
 const Kernels& kernels_for(Isa isa);  // isa must be supported
+const Kernels& best_kernels();        // those of best_isa(), without asking the processor again
 
 // Upper bounds for every instruction set.
 size_t matmul_scratch_bytes(uint32_t max_rows, uint32_t max_cols);

@@ -335,6 +335,38 @@ void add_scaled(float* x, const float* y, float weight, uint32_t n) {
   for (uint32_t i = 0; i < n; ++i) x[i] = __builtin_fmaf(weight, y[i], x[i]);
 }
 
+// -- over a vocabulary ---------------------------------------------------------------------------
+float weigh(const float* logits, uint32_t n, float max_logit, float scale, float* weights) {
+  float lanes[16] = {};
+  for (uint32_t i = 0; i < kSumBlock; ++i) {
+    const bool banned = i >= n || logits[i] == -__builtin_inff();
+    weights[i] = banned ? 0.0f : exp2_polynomial((logits[i] - max_logit) * scale);
+    lanes[i % 16] += weights[i];
+  }
+  for (uint32_t width = 8; width > 0; width /= 2) {
+    for (uint32_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
+  }
+  return lanes[0];
+}
+
+uint32_t divide(const float* logits, const float* weights, Range which, const LogitBracket& bracket, uint32_t* inside,
+                double* above) {
+  double lanes[16] = {};
+  uint32_t count = 0;
+  for (uint32_t token = which.begin; token < which.end; ++token) {
+    if (logits[token] > bracket.high) {
+      lanes[(token - which.begin) % 16] += weights[token];
+    } else if (logits[token] > bracket.low) {
+      inside[count++] = token;
+    }
+  }
+  for (uint32_t width = 8; width > 0; width /= 2) {
+    for (uint32_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
+  }
+  *above += lanes[0];
+  return count;
+}
+
 }  // namespace
 
 const Kernels& reference_kernels() {
@@ -348,6 +380,8 @@ const Kernels& reference_kernels() {
       .swiglu = swiglu,
       .add = add,
       .add_scaled = add_scaled,
+      .weigh = weigh,
+      .divide = divide,
       .store_kv = reference_store_kv,
       .attention = reference_attention,
       .attend_segments = reference_attend_segments,

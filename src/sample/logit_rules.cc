@@ -19,6 +19,10 @@ bool needs_counts(const SamplingParams& params) {
   return params.repetition_penalty != 1 || params.frequency_penalty != 0 || params.presence_penalty != 0;
 }
 
+bool bends_logits(const SamplingParams& params, const TokenCounts& counts) {
+  return !params.logit_bias.empty() || !counts.counts().empty();
+}
+
 void apply_logit_rules(std::span<float> logits, const SamplingParams& params, const TokenCounts& counts) {
   const FloatModeScope float_mode;
   const auto repetition = static_cast<float>(params.repetition_penalty);

@@ -19,6 +19,8 @@ namespace slipstream {
 // False: these params need no counts.
 bool needs_counts(const SamplingParams& params);
 
+// False: apply_logit_rules() would leave all logits as they are.
+bool bends_logits(const SamplingParams& params, const TokenCounts& counts);
 // One thread's work; touches only the tokens that a rule names. Every token in counts and logit_bias is below
 // logits.size().
 void apply_logit_rules(std::span<float> logits, const SamplingParams& params, const TokenCounts& counts);

@@ -5,9 +5,8 @@
 
 #include "base/check.h"
 #include "base/float_mode.h"
-#include "kernels/fixed_arithmetic.h"
+#include "kernels/kernels.h"
 #include "sample/ranking.h"
-#include "sample/weight_sum.h"
 
 namespace slipstream {
 namespace {
@@ -32,13 +31,12 @@ double natural_log(double x) {
 }
 
 double sum_of_weights(std::span<const float> logits, float max_logit) {
+  const Kernels& kernels = best_kernels();
   double sum = 0;
   float weights[kSumBlock];
   for (size_t begin = 0; begin < logits.size(); begin += kSumBlock) {
-    const size_t size = std::min<size_t>(kSumBlock, logits.size() - begin);
-    for (size_t i = 0; i < size; ++i) weights[i] = exp2_polynomial((logits[begin + i] - max_logit) * kLog2e);
-    std::fill(weights + size, weights + kSumBlock, 0.0f);
-    sum += block_sum(weights);
+    const auto size = static_cast<uint32_t>(std::min<size_t>(kSumBlock, logits.size() - begin));
+    sum += kernels.weigh(logits.data() + begin, size, max_logit, kLog2e, weights);
   }
   return sum;
 }
@@ -46,12 +44,18 @@ double sum_of_weights(std::span<const float> logits, float max_logit) {
 // The first ranks, by one walk: few enter the list after its first thousands of logits.
 void find_best(std::span<const float> logits, std::span<TokenLogprob> best) {
   size_t found = 0;
-  for (TokenId token = 0; token < logits.size(); ++token) {
+  const auto consider = [&](TokenId token) {
     const float logit = logits[token];
-    if (found == best.size() && !(logit > best.back().logprob)) continue;
+    if (found == best.size() && !(logit > best.back().logprob)) return;
     size_t place = found < best.size() ? found++ : best.size() - 1;
     for (; place > 0 && logit > best[place - 1].logprob; --place) best[place] = best[place - 1];
     best[place] = {token, logit};
+  };
+  for (size_t begin = 0; begin < logits.size(); begin += kRankGroup) {
+    const size_t end = std::min<size_t>(begin + kRankGroup, logits.size());
+    const bool is_whole = end - begin == kRankGroup;
+    if (is_whole && found == best.size() && !(largest_in_group(logits.data() + begin) > best.back().logprob)) continue;
+    for (size_t token = begin; token < end; ++token) consider(static_cast<TokenId>(token));
   }
   std::fill(best.begin() + found, best.end(), best[found - 1]);
 }

@@ -23,7 +23,7 @@ inline constexpr uint32_t kMaxTopLogprobs = 20;
 
 // out: [1 + top]: `token` itself, then the `top` <= kMaxTopLogprobs likeliest in rank order (logit descending, id
 // ascending). Where the vocabulary has fewer, the last ones repeat the last rank. logits: finite, at least one. One
-// thread's work, no allocation; for 151,936 logits about 0.1 ms.
+// thread's work, no allocation; for 152,064 logits about 40 us (60 us where top is 20).
 void find_logprobs(std::span<const float> logits, TokenId token, std::span<TokenLogprob> out);
 
 }  // namespace slipstream

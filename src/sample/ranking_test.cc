@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -24,6 +25,12 @@ std::vector<TokenId> ranked_tokens(const std::vector<float>& logits, uint32_t co
   std::vector<uint32_t> counts(kRankingCounts);
   std::vector<TokenId> tokens;
   for (const RankKey key : rank_best(logits, count, {keys, spare, counts})) tokens.push_back(ranked_token(key));
+  // The same when the largest logits of the groups are known.
+  std::vector<float> maxima(num_rank_groups(logits.size()));
+  first_rank(logits, maxima);
+  std::vector<TokenId> again;
+  for (const RankKey key : rank_best(logits, count, {keys, spare, counts, maxima})) again.push_back(ranked_token(key));
+  EXPECT_EQ(again, tokens);
   return tokens;
 }
 
@@ -65,6 +72,30 @@ TEST(Ranking, first_rank_finds_the_lowest_of_equals_wherever_they_stand) {
       for (uint32_t i = place; i < size; i += 7) logits[i] = 5.0f;
       EXPECT_EQ(first_rank(logits), place) << size;
     }
+  }
+}
+
+TEST(Ranking, leaves_the_largest_of_each_group) {
+  for (const uint32_t size : {1u, 127u, 128u, 129u, 1000u}) {
+    std::vector<float> logits(size), maxima(num_rank_groups(size));
+    std::mt19937 random(size);
+    for (float& logit : logits) logit = static_cast<float>(random() % 1000) - 500;
+    first_rank(logits, maxima);
+    for (size_t group = 0; group < maxima.size(); ++group) {
+      const auto begin = logits.begin() + static_cast<ptrdiff_t>(group * kRankGroup);
+      const auto end = group + 1 < maxima.size() ? begin + kRankGroup : logits.end();
+      EXPECT_EQ(maxima[group], *std::max_element(begin, end));
+    }
+  }
+}
+
+TEST(Ranking, those_at_minus_infinity_have_no_rank) {
+  std::vector<float> logits(5000, -std::numeric_limits<float>::infinity());
+  for (const TokenId token : {77u, 1500u, 4999u}) logits[token] = static_cast<float>(token);
+  for (const uint32_t count : {1u, 2u, 3u, 4u, 39u, 40u, 1000u, 5000u}) {
+    std::vector<TokenId> expected{4999, 1500, 77};
+    expected.resize(std::min(count, 3u));
+    EXPECT_EQ(ranked_tokens(logits, count), expected) << count;
   }
 }
 

@@ -20,6 +20,7 @@
 #include <span>
 
 #include "base/ids.h"
+#include "kernels/kernels.h"
 #include "sample/sampling_params.h"
 
 namespace slipstream {
@@ -31,10 +32,12 @@ struct DrawPosition {
 };
 
 // One thread's work. The logits are finite (the executor said so) or banned, not all of them. scratch:
-// sampler_scratch_bytes(vocab_size) of this thread's own, 64-byte aligned. No allocation. For 151,936 logits about 6 us
-// greedy and 0.07-0.3 ms otherwise; 2-4 ms when top_p keeps most of the vocabulary, which then has to be ranked.
+// sampler_scratch_bytes(vocab_size) of this thread's own, 64-byte aligned. No allocation. `kernels` changes no token.
+// For 152,064 logits, which take 6 us to read, with AVX-512 on Zen 4: 7 us greedy, 33 by temperature, 42 with top_p
+// where few tokens make it up and 100-130 where thousands do, 50 with top_k; 1-2 ms where the end of top_p falls among
+// thousands of equal logits, which are ranked then (bench/sampler_bench.cc).
 TokenId sample_token(std::span<const float> logits, const SamplingParams& params, DrawPosition where,
-                     std::span<std::byte> scratch);
+                     std::span<std::byte> scratch, const Kernels& kernels = best_kernels());
 size_t sampler_scratch_bytes(uint32_t vocab_size);
 
 }  // namespace slipstream

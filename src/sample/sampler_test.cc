@@ -314,6 +314,45 @@ TEST(Sampler, draws_that_are_committed) {
             (Tokens{3522, 2586, 745, 2977, 344, 2974, 367, 3469}));
 }
 
+TEST(Sampler, every_instruction_set_draws_the_same) {
+  std::mt19937 random(13);
+  for (const float deviation : {0.1f, 2.5f}) {
+    std::vector<float> logits = normal_logits(50'001, 4, deviation);
+    for (int i = 0; i < 200; ++i) logits[random() % logits.size()] = -std::numeric_limits<float>::infinity();
+    for (const SamplingParams& params :
+         {SamplingParams{.temperature = 0}, SamplingParams{.temperature = 0.8, .seed = 3},
+          SamplingParams{.temperature = 0.8, .top_p = 0.95, .seed = 3},
+          SamplingParams{.temperature = 0.8, .top_p = 0.95, .top_k = 40, .seed = 3},
+          SamplingParams{.temperature = 0.8, .top_p = 0.95, .min_p = 0.01, .seed = 3}}) {
+      for (uint32_t position = 0; position < 8; ++position) {
+        const TokenId expected = plain::draw(logits, params, {position, 0});
+        for (const Isa isa : kAllIsas) {
+          if (!isa_supported(isa)) continue;
+          Scratch scratch(static_cast<uint32_t>(logits.size()));
+          EXPECT_EQ(sample_token(logits, params, {position, 0}, scratch.span(), kernels_for(isa)), expected)
+              << isa_name(isa);
+        }
+      }
+    }
+  }
+}
+
+TEST(Sampler, min_p_keeps_what_weighs_just_as_much) {
+  // Weights 1, and float(2^-0.5) twice: as fp32 numbers a little above or below the double that asks.
+  const std::vector<float> logits{0.0f, -0.5f, -0.5f};
+  const SamplingParams params{.temperature = 1.4426950408889634074};
+  const auto weight = static_cast<double>(exp2_fixed(-0.5f));
+  const auto num_drawn = [&](double min_p) {
+    SamplingParams one = params;
+    one.min_p = min_p;
+    return count_draws(logits, one, 100).size();
+  };
+  EXPECT_EQ(num_drawn(weight), 3u);
+  EXPECT_EQ(num_drawn(std::nextafter(weight, 0.0)), 3u);
+  EXPECT_EQ(num_drawn(std::nextafter(weight, 1.0)), 1u);
+  EXPECT_EQ(num_drawn(5e-324), 3u);
+}
+
 // Banned tokens stand nowhere: the draw is that of a vocabulary where their weight is 0 at every setting.
 TEST(Sampler, a_banned_token_is_never_chosen) {
   constexpr float kBanned = -std::numeric_limits<float>::infinity();

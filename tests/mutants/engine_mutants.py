@@ -232,12 +232,32 @@ ENGINE_MUTANTS = [
         ],
     ),
     Mutant(
-        "the last thread samples nothing",
+        "the last row is not sampled",
         [
             (
                 SAMPLER,
-                "for (uint32_t i = range.begin; i < range.end; ++i) {",
-                "for (uint32_t i = range.begin; i + 1 < range.end; ++i) {",
+                "run_tasks(static_cast<uint32_t>(runs_.size()),",
+                "run_tasks(static_cast<uint32_t>(runs_.size()) - 1,",
+            ),
+        ],
+    ),
+    Mutant(
+        "logprobs are of logits with a bias",
+        [
+            (
+                SAMPLER,
+                "(bends_logits(sequence.sampling, sequence.counts) || !may_end)",
+                "!may_end",
+            ),
+        ],
+    ),
+    Mutant(
+        "logprobs are of logits with banned tokens",
+        [
+            (
+                SAMPLER,
+                "(bends_logits(sequence.sampling, sequence.counts) || !may_end)",
+                "bends_logits(sequence.sampling, sequence.counts)",
             ),
         ],
     ),
