@@ -7,18 +7,25 @@ namespace {
 
 constexpr uint32_t kStep = 32;  // logits that are weighed side by side
 
-// The weights of kStep logits, and the 16 virtual lanes (0-7, 8-15) with them added.
-inline __attribute__((always_inline)) void weigh_step(const float* logits, __m256 max_logit, __m256 scale,
-                                                      float* weights, __m256 (&lanes)[2]) {
-  const __m256 banned = _mm256_set1_ps(-__builtin_inff());
-  __m256 logit[4], weight[4];
+struct WeightNumbers {
+  float max_logit, scale, banned;
+};
+
+// The weights of kStep logits, and the 16 virtual lanes (0-7, 8-15) with them added. Logits are read twice, and numbers
+// where they are wanted: there are no registers to keep them in.
+inline __attribute__((always_inline)) void weigh_step(const float* logits, const WeightNumbers* numbers, float* weights,
+                                                      __m256 (&lanes)[2]) {
+  asm("" : "+r"(numbers));  // or gcc reads them before the loop that this stands in
+  const __m256 max_logit = _mm256_broadcast_ss(&numbers->max_logit), scale = _mm256_broadcast_ss(&numbers->scale);
+  __m256 weight[4];
   UNROLL for (int j = 0; j < 4; ++j) {
-    logit[j] = _mm256_loadu_ps(logits + j * 8);
-    weight[j] = _mm256_mul_ps(_mm256_sub_ps(logit[j], max_logit), scale);
+    weight[j] = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(logits + j * 8), max_logit), scale);
   }
   exp2_lanes_below_one(weight);
+  asm("" : "+r"(logits), "+r"(numbers));
+  const __m256 banned = _mm256_broadcast_ss(&numbers->banned);
   UNROLL for (int j = 0; j < 4; ++j) {
-    weight[j] = _mm256_and_ps(weight[j], _mm256_cmp_ps(logit[j], banned, _CMP_NEQ_OQ));
+    weight[j] = _mm256_and_ps(weight[j], _mm256_cmp_ps(_mm256_loadu_ps(logits + j * 8), banned, _CMP_NEQ_OQ));
     _mm256_storeu_ps(weights + j * 8, weight[j]);
     lanes[j % 2] = _mm256_add_ps(lanes[j % 2], weight[j]);
   }
@@ -41,14 +48,14 @@ constexpr LanesOfMask kLanesOfMask;
 }  // namespace
 
 float avx2_weigh(const float* logits, uint32_t n, float max_logit, float scale, float* weights) {
-  const __m256 max_logits = _mm256_set1_ps(max_logit), scales = _mm256_set1_ps(scale);
+  const WeightNumbers numbers{max_logit, scale, -__builtin_inff()};
   __m256 lanes[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   uint32_t i = 0;
-  for (; i + kStep <= n; i += kStep) weigh_step(logits + i, max_logits, scales, weights + i, lanes);
+  for (; i + kStep <= n; i += kStep) weigh_step(logits + i, &numbers, weights + i, lanes);
   if (i < n) {
     float last[kStep];  // behind the end as if banned: + 0 changes no lane
     for (uint32_t j = 0; j < kStep; ++j) last[j] = i + j < n ? logits[i + j] : -__builtin_inff();
-    weigh_step(last, max_logits, scales, weights + i, lanes);
+    weigh_step(last, &numbers, weights + i, lanes);
     i += kStep;
   }
   for (; i < kSumBlock; i += 8) _mm256_storeu_ps(weights + i, _mm256_setzero_ps());
