@@ -188,6 +188,17 @@ def start_table(figures):
     return table(["shape", "start to first token", "most memory, of what is allowed", "processor time when idle"], rows)
 
 
+def lookup_table(figures):
+    rows = []
+    for match, figure in matching(figures, r"lookup (?P<what>.+), ratio"):
+        name = f"lookup {match['what']}"
+        without, drafted, accepted = (figures.get(f"{name}, {what}") for what in ("without", "with", "accepted"))
+        row = [match["what"], *(number(found["value"] if found else None) for found in (without, drafted))]
+        share = accepted.get("share") if accepted else None
+        rows.append([*row, f"{figure['value']:.2f} ×", percent(share)])
+    return table(["question", "without, tokens/s", "with, tokens/s", "gain", "tokens of drafts"], rows)
+
+
 TABLES = {
     "machine": machine_table,
     "speed-up": speed_up_table,
@@ -199,6 +210,7 @@ TABLES = {
     "interval": interval_table,
     "simple": simple_table,
     "start": start_table,
+    "lookup": lookup_table,
 }
 
 

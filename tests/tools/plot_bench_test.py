@@ -51,6 +51,7 @@ class PlotBench(unittest.TestCase):
             ("interval", ["shape-a", "10", "240", "250", "0.12", "625", "0"]),
             ("simple", ["shape-a", "42.5", "42.4", "0.24 %"]),
             ("start", ["shape-a", "0.50 s", "862 of 1100 MB", "0.10 %"]),
+            ("lookup", ["code, changed", "50.0", "75.0", "1.50 ×", "60 %"]),
         ]:
             with self.subTest(name):
                 self.assertIn(row, table_of(self.page, name))
