@@ -316,8 +316,8 @@ ENGINE_MUTANTS = [
         [
             (
                 SAMPLER,
-                "if (!output.may_end(num_before)) {",
-                "if (output.num_tokens() == 0 && !output.may_end(num_before)) {",
+                "const bool may_end = output.may_end(num_before);",
+                "const bool may_end = output.num_tokens() > 0 || output.may_end(num_before);",
             ),
         ],
     ),
