@@ -21,7 +21,7 @@ struct Ahead {
   size_t far, near;  // 0: nothing is asked for
 
   inline __attribute__((always_inline)) void fetch(const std::byte* line) const {
-    if (far != 0) asm volatile("prefetcht1 (%0,%1)\n\tprefetcht0 (%0,%2)" : : "r"(line), "r"(far), "r"(near));
+    if (far != 0) asm volatile("prefetcht1 %0\n\tprefetcht0 %1" : : "m"(line[far]), "m"(line[near]));
   }
   inline __attribute__((always_inline)) __m512i load(const std::byte* line) const {
     __m512i loaded;
@@ -31,15 +31,14 @@ struct Ahead {
   }
 };
 
-// The weights of a line as unsigned bytes: of 4 bits those of the even part or, kPlace 4, of the odd one. Signed ones
-// are 8 or 128 too large then.
-template <int kBits, bool kSigned, int kPlace>
+// The weights of a line as unsigned bytes. Signed ones are 8 or 128 too large then. Of 4 bits those of the even part
+// or, kOdd, of the odd one: where they are, 16 times too large; so are their sums, until a group ends.
+template <int kBits, bool kSigned, bool kOdd>
 inline __attribute__((always_inline)) __m512i unsigned_bytes(__m512i line) {
   if constexpr (kBits == 8) return kSigned ? _mm512_xor_si512(line, _mm512_set1_epi8(-128)) : line;
-  const __m512i shifted = kPlace == 0 ? line : _mm512_srli_epi16(line, kPlace);
-  const __m512i low = _mm512_set1_epi8(15);
-  if constexpr (!kSigned) return _mm512_and_si512(shifted, low);
-  return _mm512_ternarylogic_epi32(shifted, low, _mm512_set1_epi8(8), 0x6a);  // (a & b) ^ c
+  const __m512i half = _mm512_set1_epi8(static_cast<char>(kOdd ? 0xf0 : 0x0f));
+  if constexpr (!kSigned) return _mm512_and_si512(line, half);
+  return _mm512_ternarylogic_epi32(line, half, _mm512_set1_epi8(static_cast<char>(kOdd ? 0x80 : 0x08)), 0x6a);  // & ^
 }
 
 // sum += the weights times a word of activations, in each row of the panel. gcc, given the builtin, widens all words of
@@ -81,13 +80,13 @@ inline __attribute__((always_inline)) void add_pass(const std::byte* lines, cons
   constexpr uint32_t kOddWords = 2 * kPartWords * R;
   UNROLL for (uint32_t i = 0; i < kPartWords; ++i, lines += 64, x += R) {
     const __m512i line = ahead.load(lines);
-    add_line<R>(unsigned_bytes<kBits, kSigned, 0>(line), x, even);
-    if constexpr (kBits == 4) add_line<R>(unsigned_bytes<kBits, kSigned, 4>(line), x + kOddWords, odd);
+    add_line<R>(unsigned_bytes<kBits, kSigned, false>(line), x, even);
+    if constexpr (kBits == 4) add_line<R>(unsigned_bytes<kBits, kSigned, true>(line), x + kOddWords, odd);
   }
   if constexpr (kBits == 8) {
     x += kPartWords * R;  // behind the even part's high bytes
     UNROLL for (uint32_t i = 0; i < kPartWords; ++i, lines += 64, x += R) {
-      add_line<R>(unsigned_bytes<kBits, kSigned, 0>(ahead.load(lines)), x, odd);
+      add_line<R>(unsigned_bytes<kBits, kSigned, false>(ahead.load(lines)), x, odd);
     }
   }
 }
@@ -108,6 +107,12 @@ void stream_bytes(const WeightPanel& panel, uint32_t chunk, const TileInput& inp
     clear(odd);
     for (uint32_t pass = 0; pass < passes; ++pass, lines += kBits * 128, x += 64 / 2 * R) {
       add_pass<kBits, kSigned, R>(lines, x, ahead, even, odd);
+    }
+    if constexpr (kBits == 4) {  // two blocks of 64 inputs are the most: 128 * 240 * 128 is far from 2^31
+      UNROLL for (int r = 0; r < R; ++r) {
+        odd.low[r] = _mm512_srai_epi32(odd.low[r], 4);
+        odd.high[r] = _mm512_srai_epi32(odd.high[r], 4);
+      }
     }
     const __m512 scales = load_scales_16<kScales>(lines);
     if constexpr (kGroup32) {
