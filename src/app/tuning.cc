@@ -28,7 +28,6 @@ constexpr uint32_t kStreams[] = {1, 2, 4};
 constexpr uint32_t kPrefetchBytes[] = {0, 1024, 2048, 4096, 8192, 16384};
 constexpr uint32_t kInputs = 2048;
 constexpr uint32_t kOutputs = 8192;  // 9 or 18 MB
-constexpr uint32_t kPanelsAtOnce = 4;
 constexpr int kRounds = 15;
 constexpr double kWorthIt = 1.05;
 constexpr uint64_t kMaxFileBytes = 1 << 20;
@@ -51,15 +50,8 @@ class StreamBench {
     const PackedMatrix matrix{format, kOutputs, kInputs, memory_.data() + next_++ % (memory_.size() / bytes) * bytes};
     const double start = Clock::real().now_s();
     pool_.run([&](uint32_t thread) {
-      // Gate's and up's panels by turns, as in a layer: the lower and the upper half of this thread's.
-      const Range mine = split(matrix.num_panels(), thread, pool_.num_threads());
-      const uint32_t half = mine.size() / 2;
-      for (uint32_t first = 0; first < half; first += kPanelsAtOnce) {
-        for (const uint32_t begin : {mine.begin + first, mine.begin + half + first}) {
-          kernels_.matmul(matrix, {x(), line(quantised_)}, {begin, begin + std::min(kPanelsAtOnce, half - first)},
-                          {y_.data(), 1, kOutputs, kOutputs}, line(scratch_) + thread * scratch_bytes_);
-        }
-      }
+      kernels_.matmul(matrix, {x(), line(quantised_)}, split(matrix.num_panels(), thread, pool_.num_threads()),
+                      {y_.data(), 1, kOutputs, kOutputs}, line(scratch_) + thread * scratch_bytes_);
     });
     return static_cast<double>(bytes) / (Clock::real().now_s() - start) * 1e-9;
   }
