@@ -77,7 +77,8 @@ void DraftBudget::settle(const StepPlan& plan, std::span<const Sample> samples, 
   if (!has_prompt && num_rows < costs_.size()) learn(num_rows, step_ms);
   const bool has_drafts = plan.num_drafts() > 0;
   const double plain_ms = has_drafts ? costs_[num_answers].step_ms : step_ms;
-  const double lost_ms = has_drafts ? std::max(0.0, costs_[num_rows].step_ms - plain_ms) : 0;
+  // What rows were thought to cost may have been learned while memory was faster: then they seem to be free.
+  const double lost_ms = has_drafts ? std::max({0.0, costs_[num_rows].step_ms - plain_ms, step_ms - plain_ms}) : 0;
   for (size_t index = 0; index < samples.size(); ++index) {
     const size_t num_tokens = samples[index].tokens.size();
     const double num_saved = num_tokens > 1 ? static_cast<double>(num_tokens - 1) : 0;

@@ -64,6 +64,16 @@ TEST(DraftBudget, with_an_infinite_allowance_a_guess_is_enough) {
   EXPECT_EQ(books.choose(0, 0), 0u);
 }
 
+TEST(DraftBudget, what_a_step_takes_counts_though_rows_were_learned_to_be_free) {
+  Books books(1);
+  Sequence& sequence = books.sequences.front();
+  for (int i = 0; i < 9; ++i) books.plain_step(10);
+  for (int i = 0; i < 9; ++i) books.step({1}, {0}, 10);
+  const double before_ms = sequence.draft_credit_ms;
+  books.step({1}, {0}, 14);
+  EXPECT_NEAR(sequence.draft_credit_ms - before_ms, 10 * kDraftAllowance - 4, 1e-9);
+}
+
 TEST(DraftBudget, a_row_that_was_never_tried_is_thought_to_cost_half_of_its_share) {
   Books books(1);
   books.plain_step(10);
