@@ -73,7 +73,7 @@ EngineOptions steps_options(uint32_t batch, uint32_t context, uint32_t block_tok
 }
 
 // Medians of steps in which each of `batch` sequences has one row, from position `context` on.
-Result<Measured> measure_steps(const Run& run, uint32_t batch, uint32_t context) {
+Result<Measured> measure_steps_once(const Run& run, uint32_t batch, uint32_t context) {
   const EngineOptions options = steps_options(batch, context, run.executor.block_tokens);
   ASSIGN_OR_RETURN(const auto executor, make_executor(run.model, options, run.executor, run.pool));
   MadeUpKv store(options.block_tokens, executor->block_bytes(), run.executor.activations == ActivationMode::kF32);
@@ -102,6 +102,16 @@ Result<Measured> measure_steps(const Run& run, uint32_t batch, uint32_t context)
   const auto middle = static_cast<uint32_t>(kWarmSteps + seconds.size() / 2);
   const StepShape shape{batch, context + middle, 1, 1};
   return Measured{median(seconds), run.limit_s(shape, before, run.machine())};
+}
+
+// Again where the limit is the slower one: the machine has changed its speed between the one and the other, as one that
+// is shared does. What is so each time is an error, which within_limits() finds.
+Result<Measured> measure_steps(const Run& run, uint32_t batch, uint32_t context) {
+  constexpr int kTries = 3;
+  for (int i = 1;; ++i) {
+    ASSIGN_OR_RETURN(const Measured measured, measure_steps_once(run, batch, context));
+    if (i == kTries || measured.limit_s.value_or(0) <= measured.seconds) return measured;
+  }
 }
 
 // -- figures -------------------------------------------------------------------------------------
