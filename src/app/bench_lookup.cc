@@ -123,7 +123,7 @@ Status measure(const Question& question, const Request& request, Pair& engines, 
 }  // namespace
 
 Result<Figures> bench_lookup(const MeasuredModelOptions& options) {
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(CpuExecutorOptions executor_options, options.compute.executor_options());
   ASSIGN_OR_RETURN(const OpenedModel model, load_measured_model(options, pool));
   EngineOptions engine_options;

@@ -80,7 +80,7 @@ Figures figures_of(const Waits& waits) {
 }  // namespace
 
 Result<Figures> bench_prefix(const MeasuredModelOptions& options) {
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, options.compute.executor_options());
   ASSIGN_OR_RETURN(const OpenedModel model, load_measured_model(options, pool));
   const uint32_t block_tokens = executor_options.block_tokens;

@@ -84,7 +84,7 @@ Result<Figure> measure(const Crowd& crowd, bool at_once, const OpenedModel& mode
 }  // namespace
 
 Result<Figures> bench_sharing(const MeasuredModelOptions& options) {
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, options.compute.executor_options());
   ASSIGN_OR_RETURN(const OpenedModel model, load_measured_model(options, pool));
   Figures figures;

@@ -64,7 +64,7 @@ Status measure_round(uint32_t round, const LoadOptions& options, uint32_t vocab_
 }  // namespace
 
 Result<Figures> bench_simple(const MeasuredModelOptions& model_options, const LoadOptions& options) {
-  ThreadPool pool(model_options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = model_options.compute.make_pool();
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, model_options.compute.executor_options());
   ASSIGN_OR_RETURN(const OpenedModel model, load_measured_model(model_options, pool));
   tune_for_weights(pool, executor_options.isa, {model.weights.memory.data(), model.weights.packed_bytes});

@@ -149,7 +149,7 @@ Result<Figures> within_limits(Figures figures) {
 }
 
 Result<Figures> bench_machine(const MeasuredModelOptions& options) {
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
   constexpr size_t kBytes = size_t{1} << 30;
   ASSIGN_OR_RETURN(const Arena memory, random_memory(kBytes, pool));
@@ -172,7 +172,7 @@ Result<Figures> bench_machine(const MeasuredModelOptions& options) {
 }
 
 Result<Figures> bench_decode(const MeasuredModelOptions& options, const SpeedOptions& speed) {
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(const Run run, make_run(options, pool));
   ASSIGN_OR_RETURN(const Measured measured, measure_steps(run, 1, speed.context));
   Figures figures;
@@ -181,7 +181,7 @@ Result<Figures> bench_decode(const MeasuredModelOptions& options, const SpeedOpt
 }
 
 Result<Figures> bench_batch(const MeasuredModelOptions& options, const SpeedOptions& speed) {
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(const Run run, make_run(options, pool));
   const std::string at = speed.context == SpeedOptions().context ? "" : context_name(speed.context);
   const LoadProgress progress = terminal_progress("batches", ProgressUnit::kTokens);
@@ -211,7 +211,7 @@ Result<Figures> bench_batch(const MeasuredModelOptions& options, const SpeedOpti
 }
 
 Result<Figures> bench_prefill(const MeasuredModelOptions& options, const SpeedOptions& speed) {
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(const Run run, make_run(options, pool));
   const LoadProgress progress = terminal_progress("prompts", ProgressUnit::kTokens);
   uint64_t done = 0, total = 0;

@@ -21,7 +21,7 @@ Result<Arena> random_memory(size_t num_bytes, ThreadPool& pool) {
 }
 
 Result<Figures> bench_tune(const MeasuredModelOptions& options) {
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
   ASSIGN_OR_RETURN(const Arena memory, random_memory(size_t{512} << 20, pool));
   const std::span<const std::byte> bytes{memory.data(), memory.size()};

@@ -106,7 +106,7 @@ Result<bool> run_steps(const Prompts& all, LocalEngine& engine) {
 }  // namespace
 
 Result<bool> check_prefix_cache(const MeasuredModelOptions& options) {
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, options.compute.executor_options());
   ASSIGN_OR_RETURN(const OpenedModel model, load_measured_model(options, pool));
   ASSIGN_OR_RETURN(const Prompts all, encode_steps(model.text));

@@ -39,6 +39,8 @@ Result<ModelPath> ComputeOptions::find() const { return find_model_or_dummy(mode
 
 uint32_t ComputeOptions::threads() const { return num_threads != 0 ? num_threads : num_usable_cores(); }
 
+ThreadPool ComputeOptions::make_pool() const { return ThreadPool(threads(), Placement::kOwnCores); }
+
 Result<CpuExecutorOptions> ComputeOptions::executor_options() const {
   CpuExecutorOptions options;
   if (!isa.empty()) {

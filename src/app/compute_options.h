@@ -30,6 +30,7 @@ struct ComputeOptions {
   // Adds MODEL, --dummy, --threads, --isa, --activations and --block-size to a command; `this` outlives its parsing.
   void add_to(CLI::App& command);
   uint32_t threads() const;
+  ThreadPool make_pool() const;  // of so many
   // find_model_or_dummy() of the two.
   Result<ModelPath> find() const;
   // Sizes are left to the command. Error: an instruction set that this machine does not have.

@@ -29,7 +29,7 @@ struct PerplexityOptions {
 Status run_perplexity(const PerplexityOptions& options) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor, options.compute.executor_options());
   ASSIGN_OR_RETURN(const std::string text, read_text_file(options.text_file, kMaxTextBytes));
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(const ModelPath found, options.compute.find());
   ASSIGN_OR_RETURN(ModelFiles files, open_model_files(found));
   ASSIGN_OR_RETURN(const OpenedModel model, load_model(std::move(files), pool, terminal_progress("loading")));

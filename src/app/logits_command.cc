@@ -72,7 +72,7 @@ Result<std::unique_ptr<CpuExecutor>> make_executor(const ModelConfig& config, co
 // Writes the tensors logits.0, logits.1 ..., fp32 [tokens, vocab_size].
 Status run_logits(const LogitsOptions& options) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions executor_options, options.compute.executor_options());
-  ThreadPool pool(options.compute.threads(), Placement::kOwnCores);
+  ThreadPool pool = options.compute.make_pool();
   ASSIGN_OR_RETURN(const ModelPath model, options.compute.find());
   ASSIGN_OR_RETURN(Checkpoint checkpoint, open_found(model));
   // No text is needed here, but a folder that is wrong is refused whatever it is opened for. (A GGUF file may come

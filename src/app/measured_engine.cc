@@ -73,7 +73,7 @@ std::vector<std::string> serve_arguments_of(const MeasuredModelOptions& options)
 Result<std::unique_ptr<MeasuredEngine>> MeasuredEngine::open(const MeasuredModelOptions& options,
                                                              const EngineRoom& room) {
   ASSIGN_OR_RETURN(const CpuExecutorOptions compute, options.compute.executor_options());
-  std::unique_ptr<MeasuredEngine> engine(new MeasuredEngine(options.compute.threads()));
+  std::unique_ptr<MeasuredEngine> engine(new MeasuredEngine(options.compute));
   ASSIGN_OR_RETURN(engine->model_, load_measured_model(options, engine->pool_));
   const Weights& weights = engine->model_->weights;
   tune_for_weights(engine->pool_, compute.isa, {weights.memory.data(), weights.packed_bytes});

@@ -36,7 +36,7 @@ class MeasuredEngine {
   Result<Load> run(const LoadPlan& plan, const TokensDone& tokens_done);
 
  private:
-  explicit MeasuredEngine(uint32_t num_threads) : pool_(num_threads) {}
+  explicit MeasuredEngine(const ComputeOptions& compute) : pool_(compute.make_pool()) {}
 
   ThreadPool pool_;
   std::optional<OpenedModel> model_;

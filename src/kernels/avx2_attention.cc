@@ -82,10 +82,7 @@ uint32_t avx2_store_kv(const KvView& kv, const AttentionSlice& slice, uint32_t k
   const uint32_t slot = position % pages.page_tokens;
   auto* keys = reinterpret_cast<uint16_t*>(page) + slot;
   auto* values = reinterpret_cast<uint16_t*>(page + pages.value_offset) + static_cast<size_t>(slot) * kv.head_dim;
-  // Each line of K is far from the last one, and seldom in a cache: all are asked for before the first is waited for.
-  for (uint32_t d = 0; d < kv.head_dim; ++d) {
-    _mm_prefetch(reinterpret_cast<const char*>(keys + size_t{d} * pages.page_tokens), _MM_HINT_T0);
-  }
+  fetch_keys(pages, keys, kv.head_dim);
   const __m256 limit = _mm256_set1_ps(kFp16Max), sign = _mm256_set1_ps(-0.0f);
   uint32_t clamped = 0;
   const auto narrow = [&](const float* from) __attribute__((always_inline)) {

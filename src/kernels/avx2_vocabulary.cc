@@ -93,10 +93,7 @@ uint32_t avx2_divide(const float* logits, const float* weights, Range which, con
       inside[count++] = i;
     }
   }
-  for (uint32_t width = 8; width > 0; width /= 2) {
-    for (uint32_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  }
-  *above += lanes[0];
+  *above += sum_tree(lanes);
   return count;
 }
 

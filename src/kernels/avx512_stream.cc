@@ -16,8 +16,8 @@ constexpr size_t kFarBytes = 16384, kNearBytes = 4096;
 // 6 rows, acc is zmm m + 6. 24, 25 are the first couple's weights, 26, 27 the second's; 28, 29 activations; 30, 31 the
 // weights' own products.
 //
-// One couple of the two is coupled (activation_layout.h): three multiplications and two additions of
-// a row, beside the shifting and masking of weights.
+// One couple of the two is coupled (activation_layout.h): three multiplications and two additions of a row, beside the
+// shifting and masking of weights.
 #define PLAIN(m, sum, w0, w1, at)                                                                                    \
   "vpdpwssd " at " + 4 * " #m "(%[x])%{1to16%}, %%zmm" #w0 ", %%zmm" #sum "\n\t"                                      \
   "vpdpwssd " at " + 4 * %c[R] + 4 * " #m "(%[x])%{1to16%}, %%zmm" #w1 ", %%zmm" #sum "\n\t"

@@ -68,10 +68,7 @@ uint32_t avx512_divide(const float* logits, const float* weights, Range which, c
   if (i < which.end) step(i, first_lanes(which.end - i));
   double lanes[8];
   _mm512_storeu_pd(lanes, _mm512_add_pd(sums[0], sums[1]));
-  for (uint32_t width = 4; width > 0; width /= 2) {
-    for (uint32_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  }
-  *above += lanes[0];
+  *above += sum_tree(lanes);
   return count;
 }
 

@@ -46,6 +46,15 @@ static inline float exp2_polynomial(float x) {
 
 static inline uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
+// The sum of virtual lanes, a power of two of them: L[j] += L[j + n / 2], + n / 4 ... + 1.
+template <class Number, uint32_t kLanes>
+static inline Number sum_tree(Number (&lanes)[kLanes]) {
+  for (uint32_t width = kLanes / 2; width > 0; width /= 2) {
+    for (uint32_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
+  }
+  return lanes[0];
+}
+
 // Two threads may find the same row not finite in different places: both store 0.
 static inline void mark_not_finite(uint8_t& finite) { __atomic_store_n(&finite, uint8_t{0}, __ATOMIC_RELAXED); }
 

@@ -40,4 +40,10 @@ static inline KvPages kv_pages(const KvView& kv, const AttentionSlice& slice, ui
   return pages;
 }
 
+// Asks for the lines of K of one token, whose first number is at `keys`, before it is stored: each is far from the last
+// one, and seldom in a cache, so none is waited for before all are on their way.
+static inline void fetch_keys(const KvPages& pages, const uint16_t* keys, uint32_t head_dim) {
+  for (uint32_t d = 0; d < head_dim; ++d) __builtin_prefetch(keys + size_t{d} * pages.page_tokens);
+}
+
 }  // namespace slipstream

@@ -302,11 +302,9 @@ void matmul(const PackedMatrix& w, const MatmulInput& x, Range panels, Matrix<fl
 bool rms_norm(const float* x, const float* weight, float eps, uint32_t n, float* out) {
   float lanes[32] = {};
   for (uint32_t i = 0; i < n; ++i) lanes[i % 32] = __builtin_fmaf(x[i], x[i], lanes[i % 32]);
-  for (uint32_t width = 16; width > 0; width /= 2) {
-    for (uint32_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  }
-  if (magnitude_bits(lanes[0]) >= kNotFiniteBits) return false;
-  const float mean = lanes[0] / static_cast<float>(n);
+  const float sum = sum_tree(lanes);
+  if (magnitude_bits(sum) >= kNotFiniteBits) return false;
+  const float mean = sum / static_cast<float>(n);
   const float inverse = 1.0f / __builtin_sqrtf(mean + eps);
   for (uint32_t i = 0; i < n; ++i) out[i] = (x[i] * inverse) * weight[i];
   return true;
@@ -343,10 +341,7 @@ float weigh(const float* logits, uint32_t n, float max_logit, float scale, float
     weights[i] = banned ? 0.0f : exp2_polynomial((logits[i] - max_logit) * scale);
     lanes[i % 16] += weights[i];
   }
-  for (uint32_t width = 8; width > 0; width /= 2) {
-    for (uint32_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  }
-  return lanes[0];
+  return sum_tree(lanes);
 }
 
 uint32_t divide(const float* logits, const float* weights, Range which, const LogitBracket& bracket, uint32_t* inside,
@@ -360,10 +355,7 @@ uint32_t divide(const float* logits, const float* weights, Range which, const Lo
       inside[count++] = token;
     }
   }
-  for (uint32_t width = 8; width > 0; width /= 2) {
-    for (uint32_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  }
-  *above += lanes[0];
+  *above += sum_tree(lanes);
   return count;
 }
 

@@ -53,11 +53,8 @@ void attend_segment(const KvPages& pages, const KvView& kv, const float* q, uint
     p[t] = exp2_polynomial(p[t] - maximum);
     lanes[t % 16] += p[t];
   }
-  for (uint32_t width = 8; width > 0; width /= 2) {
-    for (uint32_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  }
   segment.maximum = maximum;
-  segment.sum = lanes[0];
+  segment.sum = sum_tree(lanes);
   for (uint32_t d = 0; d < kv.head_dim; ++d) segment.out[d] = 0.0f;
   for (uint32_t t = 0; t < n; ++t) {
     const std::byte* values = pages.page(first + t) + pages.value_offset;

@@ -1,5 +1,6 @@
 #include "kernels/router.h"
 
+#include "kernels/fixed_arithmetic.h"
 #include "kernels/scalar_math.h"
 
 namespace slipstream {
@@ -27,10 +28,7 @@ float sum_of_exp(const float* logits, uint32_t num_experts, float largest) {
   float lanes[kLanes] = {};
   for (uint32_t expert = 0; expert < num_experts; ++expert)
     lanes[expert % kLanes] += exp_fixed(logits[expert] - largest);
-  for (uint32_t width = kLanes / 2; width > 0; width /= 2) {
-    for (uint32_t lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
-  }
-  return lanes[0];
+  return sum_tree(lanes);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "model/gate_up.h"
+#include "model/panel_pieces.h"
 
 namespace slipstream {
 namespace {
@@ -13,9 +14,6 @@ namespace {
 Matrix<float> columns(Matrix<float> whole, uint32_t first, uint32_t count) {
   return {whole.data + first, whole.rows, count, whole.stride};
 }
-
-// Less of a matrix is not worth a call of its own: 2 us of reading.
-constexpr size_t kPieceBytes = 64 << 10;
 
 }  // namespace
 
@@ -139,9 +137,7 @@ void Decoder::multiply_qkv(const LayerWeights& layer) {
 // multiply(panels, thread) for what this thread gets of a product's panels, or those of several whose panels are alike.
 template <class Multiply>
 void Decoder::share_panels(const PackedMatrix& alike, uint32_t num_panels, uint32_t thread, const Multiply& multiply) {
-  const size_t panel_bytes = packed_panel_bytes(alike.format, alike.cols);
-  panels_.share(num_panels, static_cast<uint32_t>(kPieceBytes / panel_bytes), thread,
-                [&](Range panels) { multiply(panels, thread); });
+  panels_.share(num_panels, least_panels(alike), thread, [&](Range panels) { multiply(panels, thread); });
 }
 
 // One KV head's q, k and v in some rows: bias and norm (where the family has them), rotation; then K and V into the

@@ -6,14 +6,9 @@
 #include "base/check.h"
 #include "kernels/router.h"
 #include "model/gate_up.h"
+#include "model/panel_pieces.h"
 
 namespace slipstream {
-namespace {
-
-// Less of a matrix is not worth a call of its own: 2 us of reading.
-constexpr size_t kPieceBytes = 64 << 10;
-
-}  // namespace
 
 ExpertMlp::ExpertMlp(const ModelConfig& config, const Kernels& kernels, Workspace& work, ThreadPool& pool,
                      bool quantise)
@@ -127,9 +122,8 @@ void ExpertMlp::quantise_slots(Range slots) {
 template <class Work>
 void ExpertMlp::share_panels(const PackedMatrix& alike, uint32_t thread, const Work& work) {
   const uint32_t each = alike.num_panels();
-  const size_t panel_bytes = packed_panel_bytes(alike.format, alike.cols);
   const auto num_groups = static_cast<uint32_t>(groups_.size());
-  panels_.share(num_groups * each, static_cast<uint32_t>(kPieceBytes / panel_bytes), thread, [&](Range mine) {
+  panels_.share(num_groups * each, least_panels(alike), thread, [&](Range mine) {
     for (uint32_t first = mine.begin; first < mine.end;) {
       const uint32_t group = first / each;
       const uint32_t end = std::min((group + 1) * each, mine.end);
