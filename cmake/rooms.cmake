@@ -1,12 +1,36 @@
-# add_room(NAME DEPS room... [LINK library...]): one floor plan entry = one directory src/NAME = one static library.
+# use_common_headers(TARGET OWNER): its sources begin with what OWNER has precompiled, where SLIPSTREAM_PRECOMPILE asks for
+# that. ./test does for the sanitizers' builds, a third of whose time is the reading of the same headers; the release
+# build, which shows that each source names what it needs, does not.
+function(use_common_headers TARGET OWNER)
+  if(SLIPSTREAM_PRECOMPILE)
+    target_precompile_headers(${TARGET} REUSE_FROM ${OWNER})
+  endif()
+endfunction()
+
+# compile_quickly(TARGET): for what does not run often enough to be worth the compiler's time.
+set(quick_build $<$<CONFIG:Release>:-O1> $<$<CONFIG:RelWithDebInfo>:-O0>)
+function(compile_quickly TARGET)
+  target_compile_options(${TARGET} PRIVATE ${quick_build})
+  use_common_headers(${TARGET} quick_common_headers)
+endfunction()
+
+# precompile(OWNER header...): what use_common_headers() names.
+function(precompile OWNER)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${OWNER}.cc CONTENT "")
+  add_library(${OWNER} STATIC EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/${OWNER}.cc)
+  target_link_libraries(${OWNER} PUBLIC fmt::fmt Threads::Threads)
+  target_precompile_headers(${OWNER} PRIVATE ${ARGN})
+endfunction()
+
+# add_room(NAME [QUICK] DEPS room... [LINK library...]): one floor plan entry = one directory src/NAME = one static library.
 #
 # Every src/NAME/*.cc is part of the room except main.cc and *_test.cc; the latter together form the test program
 # NAME_test. The include path is src/ for everybody; that a room includes only from the rooms it names is checked by
-# tests/tidy, which reads the list that write_floor_plan() leaves (build/PRESET/rooms.txt).
+# tests/tidy, which reads the list that write_floor_plan() leaves (build/PRESET/rooms.txt). QUICK: compile_quickly() below.
 define_property(GLOBAL PROPERTY SLIPSTREAM_ROOMS BRIEF_DOCS "lines 'room: dep dep' for tests/tidy")
 
 function(add_room NAME)
-  cmake_parse_arguments(ROOM "" "" "DEPS;LINK;TEST_LINK" ${ARGN})
+  cmake_parse_arguments(ROOM "QUICK" "" "DEPS;LINK;TEST_LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${NAME}/*.cc)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cc$")
@@ -18,6 +42,11 @@ function(add_room NAME)
     add_library(${NAME} STATIC ${sources})
     target_include_directories(${NAME} PUBLIC ${CMAKE_SOURCE_DIR}/src)
     target_link_libraries(${NAME} PUBLIC ${ROOM_DEPS} fmt::fmt PRIVATE ${ROOM_LINK} Threads::Threads)
+    if(ROOM_QUICK)
+      compile_quickly(${NAME})
+    else()
+      use_common_headers(${NAME} common_headers)
+    endif()
   else()
     add_library(${NAME} INTERFACE)
     target_include_directories(${NAME} INTERFACE ${CMAKE_SOURCE_DIR}/src)
@@ -48,7 +77,7 @@ endfunction()
 # program's own sources are compiled for quick builds, which is a third of their time.
 add_custom_target(test_programs)
 function(discover_tests PROGRAM)
-  target_compile_options(${PROGRAM} PRIVATE $<$<CONFIG:Release>:-O1> $<$<CONFIG:RelWithDebInfo>:-O0>)
+  compile_quickly(${PROGRAM})
   if(SLIPSTREAM_DISCOVER)
     add_dependencies(test_programs ${PROGRAM})
     gtest_discover_tests(${PROGRAM} TEST_PREFIX "${SLIPSTREAM_TEST_PREFIX}" TEST_FILTER "${SLIPSTREAM_TEST_FILTER}"

@@ -13,6 +13,7 @@
 #include "app/http_load.h"
 #include "app/measured_engine.h"
 #include "app/progress_bar.h"
+#include "base/percentile.h"
 
 namespace slipstream {
 namespace {

@@ -10,6 +10,7 @@
 #include "app/benchmarks.h"
 #include "app/local_engine.h"
 #include "app/progress_bar.h"
+#include "base/percentile.h"
 
 namespace slipstream {
 namespace {
@@ -80,12 +81,6 @@ Result<Turn> take_turn(const Request& request, LocalEngine& engine) {
   RETURN_IF_ERROR(engine.step_until_all_ended());
   const LocalAnswer& answer = engine.answers()[index];
   return Turn{answer.tokens, answer.whole_s - answer.first_token_s};
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 Status measure(const Question& question, const Request& request, Pair& engines, Figures& figures) {

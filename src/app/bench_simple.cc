@@ -13,6 +13,7 @@
 #include "app/progress_bar.h"
 #include "app/serve_settings.h"
 #include "app/tuning.h"
+#include "base/percentile.h"
 
 namespace slipstream {
 namespace {

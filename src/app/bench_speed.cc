@@ -1,6 +1,5 @@
 // slipstream bench machine, decode, batch, prefill: tokens a second of whole steps, from a request to its drawn token,
-// beside what this machine could do at the most, measured in the same run before and after each figure. Both sides are
-// medians. A share over 100 % means that the limit was measured badly, and fails.
+// beside what this machine could do at the most, measured in the same run, between the steps. Both sides are medians. A share over 100 % means that the limit was measured badly, and fails.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "app/progress_bar.h"
 #include "app/step_limit.h"
 #include "app/tuning.h"
+#include "base/percentile.h"
 
 namespace slipstream {
 namespace {
@@ -23,12 +23,6 @@ constexpr double kEnoughSeconds = 5;
 constexpr uint32_t kPrompts = 3;       // of each length
 constexpr size_t kFewestWeights = 64 << 20;  // smaller ones come from a cache, and memory's speed is no limit
 
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 struct Run {
   const MeasuredModelOptions& options;
   CpuExecutorOptions executor;
@@ -36,16 +30,13 @@ struct Run {
   OpenedModel model;
   std::string name;
 
-  MachineLimits machine() const {
-    return measure_machine(pool, {model.weights.memory.data(), model.weights.packed_bytes}, executor.isa);
+  MachineWatch watch() const {
+    return MachineWatch(pool, {model.weights.memory.data(), model.weights.packed_bytes}, executor.isa);
   }
   // Absent where the weights are too few.
-  std::optional<double> limit_s(const StepShape& shape, const MachineLimits& before, const MachineLimits& after) const {
+  std::optional<double> limit_s(const StepShape& shape, const MachineWatch& watch) const {
     if (model.weights.packed_bytes < kFewestWeights) return std::nullopt;
-    const auto of = [&](const MachineLimits& limits) {
-      return step_limit_s(model.config, model.weights, executor.activations, shape, limits);
-    };
-    return std::min(of(before), of(after));
+    return step_limit_s(model.config, model.weights, executor.activations, shape, watch.limits());
   }
 };
 
@@ -60,6 +51,15 @@ struct Measured {
   double seconds = 0;
   std::optional<double> limit_s;
 };
+
+// Its seconds; then a look at the machine, which takes a tenth of that.
+Result<double> timed_step(LocalEngine& engine, MachineWatch& watch) {
+  const double begin = Clock::real().now_s();
+  RETURN_IF_ERROR(engine.step());
+  const double seconds = Clock::real().now_s() - begin;
+  watch.look(seconds / 30);
+  return seconds;
+}
 
 // -- steps of running answers --------------------------------------------------------------------
 EngineOptions steps_options(uint32_t batch, uint32_t context, uint32_t block_tokens) {
@@ -86,32 +86,55 @@ Result<Measured> measure_steps_once(const Run& run, uint32_t batch, uint32_t con
   }
   for (const std::vector<TokenId>& prompt : prompts) RETURN_IF_ERROR(engine.ask(prompt, kWarmSteps + kSteps));
 
-  const MachineLimits before = run.machine();
   for (uint32_t step = 0; step < kWarmSteps; ++step) RETURN_IF_ERROR(engine.step());
+  MachineWatch watch = run.watch();
   std::vector<double> seconds;
   double sum = 0;
   while (!engine.all_ended() && (seconds.size() < kFewestSteps || sum < kEnoughSeconds)) {
     const uint64_t rows_before = engine.stats().num_rows;
-    const double begin = Clock::real().now_s();
-    RETURN_IF_ERROR(engine.step());
-    seconds.push_back(Clock::real().now_s() - begin);
-    sum += seconds.back();
+    ASSIGN_OR_RETURN(const double of_step, timed_step(engine, watch));
+    seconds.push_back(of_step);
+    sum += of_step;
     if (const uint64_t rows = engine.stats().num_rows - rows_before; rows != batch)
       return outside("a step of {} sequences computed {} rows", batch, rows);
   }
   const auto middle = static_cast<uint32_t>(kWarmSteps + seconds.size() / 2);
-  const StepShape shape{batch, context + middle, 1, 1};
-  return Measured{median(seconds), run.limit_s(shape, before, run.machine())};
+  return Measured{median(seconds), run.limit_s({batch, context + middle, 1, 1}, watch)};
+}
+
+// -- prompts -------------------------------------------------------------------------------------
+Result<Measured> measure_prompts_once(const Run& run, uint32_t tokens) {
+  EngineOptions options = steps_options(1, tokens, run.executor.block_tokens);
+  options.prefix_cache = false;
+  ASSIGN_OR_RETURN(const auto executor, make_executor(run.model, options, run.executor, run.pool));
+  LocalEngine engine(options, *executor, run.pool);
+  MachineWatch watch = run.watch();
+  std::vector<double> seconds;
+  for (uint32_t i = 0; i <= kPrompts; ++i) {  // the first one touches memory for the first time
+    RETURN_IF_ERROR(engine.ask(made_up_tokens(i, tokens, run.model.config.vocab_size), 1));
+    double of_prompt = 0;
+    while (!engine.all_ended()) {
+      ASSIGN_OR_RETURN(const double of_step, timed_step(engine, watch));
+      of_prompt += of_step;
+    }
+    if (i > 0) seconds.push_back(of_prompt);
+  }
+  return Measured{median(seconds), run.limit_s({1, 0, tokens, 1}, watch)};
 }
 
 // Again where the limit is the slower one: the machine has changed its speed between the one and the other, as one that
 // is shared does. What is so each time is an error, which within_limits() finds.
-Result<Measured> measure_steps(const Run& run, uint32_t batch, uint32_t context) {
+template <class MeasureOnce>
+Result<Measured> measure_again(MeasureOnce&& measure_once) {
   constexpr int kTries = 3;
   for (int i = 1;; ++i) {
-    ASSIGN_OR_RETURN(const Measured measured, measure_steps_once(run, batch, context));
+    ASSIGN_OR_RETURN(const Measured measured, measure_once());
     if (i == kTries || measured.limit_s.value_or(0) <= measured.seconds) return measured;
   }
+}
+
+Result<Measured> measure_steps(const Run& run, uint32_t batch, uint32_t context) {
+  return measure_again([&] { return measure_steps_once(run, batch, context); });
 }
 
 // -- figures -------------------------------------------------------------------------------------
@@ -215,24 +238,12 @@ Result<Figures> bench_prefill(const MeasuredModelOptions& options, const SpeedOp
   ASSIGN_OR_RETURN(const Run run, make_run(options, pool));
   const LoadProgress progress = terminal_progress("prompts", ProgressUnit::kTokens);
   uint64_t done = 0, total = 0;
-  for (uint32_t tokens : speed.prompts) total += kPrompts * tokens;
+  for (uint32_t tokens : speed.prompts) total += tokens;
   Figures figures;
   for (uint32_t tokens : speed.prompts) {
-    EngineOptions engine_options = steps_options(1, tokens, run.executor.block_tokens);
-    engine_options.prefix_cache = false;
-    ASSIGN_OR_RETURN(const auto executor, make_executor(run.model, engine_options, run.executor, run.pool));
-    LocalEngine engine(engine_options, *executor, run.pool);
-    const MachineLimits before = run.machine();
-    std::vector<double> seconds;
-    for (uint32_t i = 0; i <= kPrompts; ++i) {  // the first one touches memory for the first time
-      RETURN_IF_ERROR(engine.ask(made_up_tokens(i, tokens, run.model.config.vocab_size), 1));
-      RETURN_IF_ERROR(engine.step_until_all_ended());
-      if (i > 0) seconds.push_back(engine.answers().back().first_token_s);
-      if (progress && i > 0) progress(done += tokens, total);
-    }
-    const StepShape shape{1, 0, tokens, 1};
-    add_rate(figures, fmt::format("prefill {} {}", run.name, tokens), tokens,
-             {median(seconds), run.limit_s(shape, before, run.machine())});
+    ASSIGN_OR_RETURN(const Measured measured, measure_again([&] { return measure_prompts_once(run, tokens); }));
+    add_rate(figures, fmt::format("prefill {} {}", run.name, tokens), tokens, measured);
+    if (progress) progress(done += tokens, total);
   }
   return within_limits(std::move(figures));
 }

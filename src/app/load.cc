@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "app/local_engine.h"
+#include "base/percentile.h"
 #include "base/random.h"
 
 namespace slipstream {
@@ -31,17 +32,6 @@ std::vector<double> LoadPlan::arrivals() const {
   }
   return times;
 }
-
-double percentile(std::vector<double> values, double share) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  const double place = share * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (place - static_cast<double>(below)) * (values[above] - values[below]);
-}
-
-double median(std::vector<double> values) { return percentile(std::move(values), 0.5); }
 
 double tokens_per_second(const Load& load) {
   if (load.empty()) return 0;

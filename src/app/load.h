@@ -42,10 +42,6 @@ using Load = std::vector<LoadedRequest>;
 // Told while a load runs: so many tokens more.
 using TokensDone = std::function<void(uint64_t more)>;
 
-// 0 <= share <= 1: the value that so much of them is at or below, between two of them in proportion; 0 of none.
-double percentile(std::vector<double> values, double share);
-double median(std::vector<double> values);
-
 // Output tokens a second of all streams together, from the first question to the last answer's end.
 double tokens_per_second(const Load& load);
 

@@ -11,11 +11,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "app/load.h"
 #include "base/clock.h"
 #include "base/float_mode.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/percentile.h"
 #include "files/text_file.h"
 #include "kernels/machine_limits.h"
 

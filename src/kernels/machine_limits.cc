@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/peak_loops.h"
+#include "base/percentile.h"
 
 namespace slipstream {
 namespace {
@@ -54,11 +54,28 @@ void read_part(std::span<const std::byte> part, const ReadWay& way, uint64_t* si
   }
 }
 
-double median(std::vector<double>& values) {
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
+// What read_bandwidth() and a look read at once: a stretch of each thread's share of the memory, the next one each time.
+class Stretches {
+ public:
+  Stretches(ThreadPool& pool, std::span<const std::byte> memory)
+      : pool_(pool), memory_(memory), share_(memory.size() / pool.num_threads()), bytes_(std::min(kMost, share_ / 2)) {}
+
+  size_t bytes() const { return bytes_ * pool_.num_threads(); }
+  void read(const ReadWay& way, size_t run) {
+    const size_t offset = run * bytes_ % (share_ - bytes_ + 1) / 64 * 64;
+    pool_.run([&](uint32_t thread) {
+      uint64_t sink;
+      read_part(memory_.subspan(thread * share_ + offset, bytes_), way, &sink);
+      asm volatile("" ::"r"(sink));
+    });
+  }
+
+ private:
+  static constexpr size_t kMost = 8 << 20;
+  ThreadPool& pool_;
+  std::span<const std::byte> memory_;
+  size_t share_, bytes_;
+};
 
 // Twelve chains, as in the kernels' tiles.
 #define CHAIN(op, i) op " %%ymm12, %%ymm13, %%ymm" #i "\n\t"
@@ -76,9 +93,52 @@ void run_fmas(uint64_t loops) { asm volatile(LOOP(FMA) : "+r"(loops)::CLOBBERS);
 
 constexpr uint64_t kLoops = 100'000;
 
+double operations(ThreadPool& pool, const PeakLoop& loop) {
+  return kLoops * loop.operations * pool.num_threads();
+}
+
+void run_loop(ThreadPool& pool, const PeakLoop& loop) {
+  pool.run([&](uint32_t) { loop.run(kLoops); });
+}
+
 double peak(ThreadPool& pool, const PeakLoop& loop) {
-  const double seconds = shortest_seconds(20, [&](int) { pool.run([&](uint32_t) { loop.run(kLoops); }); });
-  return kLoops * loop.operations * pool.num_threads() / seconds * 1e-12;
+  return operations(pool, loop) / shortest_seconds(20, [&](int) { run_loop(pool, loop); }) * 1e-12;
+}
+
+// The fastest, and its speed.
+const PeakLoop& fastest(ThreadPool& pool, std::initializer_list<const PeakLoop*> loops, double* tops) {
+  const PeakLoop* best = nullptr;
+  *tops = 0;
+  for (const PeakLoop* loop : loops) {
+    const double of_loop = peak(pool, *loop);
+    if (of_loop <= *tops) continue;
+    *tops = of_loop;
+    best = loop;
+  }
+  return *best;
+}
+
+const PeakLoop& integer_loop(ThreadPool& pool, Isa isa, double* tops) {
+  if (isa != Isa::kAvx512) return fastest(pool, {&kAvx2IntegerLoop}, tops);
+  return fastest(pool, {&kAvx2IntegerLoop, &kAvx512IntegerLoop, &kAvx512CoupledLoop}, tops);
+}
+
+const PeakLoop& fma_loop(ThreadPool& pool, Isa isa, double* tops) {
+  if (isa != Isa::kAvx512) return fastest(pool, {&kAvx2FmaLoop}, tops);
+  return fastest(pool, {&kAvx2FmaLoop, &kAvx512FmaLoop}, tops);
+}
+
+// `amount` a time, over and over for so long: the amount of a second.
+template <class Work>
+double rate_of(double seconds, double amount, Work&& work) {
+  const double begin = Clock::real().now_s();
+  double sum = 0, elapsed = 0;
+  do {
+    work();
+    sum += amount;
+    elapsed = Clock::real().now_s() - begin;
+  } while (elapsed < seconds);
+  return sum / elapsed;
 }
 
 }  // namespace
@@ -87,24 +147,18 @@ const PeakLoop kAvx2IntegerLoop{run_pairs, 12.0 * 16 * 2};
 const PeakLoop kAvx2FmaLoop{run_fmas, 12.0 * 8 * 2};
 
 double read_bandwidth(ThreadPool& pool, std::span<const std::byte> memory, ReadWay* best_way) {
-  constexpr size_t kPart = 8 << 20;  // of each thread in one run; the next run reads on from there
   constexpr int kRuns = 9;
-  const size_t share = memory.size() / pool.num_threads();
-  const size_t part = std::min(kPart, share / 2);
+  Stretches stretches(pool, memory);
   double best = 0;
   size_t run = 0;
-  std::vector<uint64_t> sinks(pool.num_threads() * 8);
   std::vector<double> seconds(kRuns);
   for (const ReadWay& way : kReadWays) {
     for (double& of_run : seconds) {
-      const size_t offset = run++ * part % (share - part + 1) / 64 * 64;
       const double begin = Clock::real().now_s();
-      pool.run([&](uint32_t thread) {
-        read_part(memory.subspan(thread * share + offset, part), way, &sinks[thread * 8]);
-      });
+      stretches.read(way, run++);
       of_run = Clock::real().now_s() - begin;
     }
-    const double rate = static_cast<double>(part) * pool.num_threads() / median(seconds) * 1e-9;
+    const double rate = static_cast<double>(stretches.bytes()) / median(seconds) * 1e-9;
     if (rate <= best) continue;
     best = rate;
     if (best_way != nullptr) *best_way = way;
@@ -113,14 +167,38 @@ double read_bandwidth(ThreadPool& pool, std::span<const std::byte> memory, ReadW
 }
 
 double integer_peak(ThreadPool& pool, Isa isa) {
-  const double pairs = peak(pool, kAvx2IntegerLoop);
-  if (isa != Isa::kAvx512) return pairs;
-  return std::max({pairs, peak(pool, kAvx512IntegerLoop), peak(pool, kAvx512CoupledLoop)});
+  double tops;
+  integer_loop(pool, isa, &tops);
+  return tops;
 }
 
 double fma_peak(ThreadPool& pool, Isa isa) {
-  const double narrow = peak(pool, kAvx2FmaLoop);
-  return isa == Isa::kAvx512 ? std::max(narrow, peak(pool, kAvx512FmaLoop)) : narrow;
+  double tops;
+  fma_loop(pool, isa, &tops);
+  return tops;
+}
+
+MachineWatch::MachineWatch(ThreadPool& pool, std::span<const std::byte> memory, Isa isa)
+    : pool_(pool), memory_(memory) {
+  double tops;
+  read_bandwidth(pool, memory, &read_way_);
+  integer_loop_ = &integer_loop(pool, isa, &tops);
+  fma_loop_ = &fma_loop(pool, isa, &tops);
+}
+
+void MachineWatch::look(double seconds) {
+  Stretches stretches(pool_, memory_);
+  const auto read = [&] { stretches.read(read_way_, num_reads_++); };
+  read_gb_s_.push_back(rate_of(seconds, static_cast<double>(stretches.bytes()) * 1e-9, read));
+  const auto loop_rate = [&](const PeakLoop& loop) {
+    return rate_of(seconds, operations(pool_, loop) * 1e-12, [&] { run_loop(pool_, loop); });
+  };
+  integer_tops_.push_back(loop_rate(*integer_loop_));
+  fma_tops_.push_back(loop_rate(*fma_loop_));
+}
+
+MachineLimits MachineWatch::limits() const {
+  return {median(read_gb_s_), read_way_, median(integer_tops_), median(fma_tops_)};
 }
 
 MachineLimits measure_machine(ThreadPool& pool, std::span<const std::byte> memory, Isa isa) {

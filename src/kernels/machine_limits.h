@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "kernels/peak_loops.h"
 
 namespace slipstream {
 
@@ -38,6 +40,29 @@ struct MachineLimits {
   ReadWay read_way;         // that was the best
   double integer_tops = 0;  // 10^12 multiplications and additions a second: int16 activations, weights in registers
   double fma_tops = 0;      // of fp32
+};
+
+// The machine's speed while something else is measured: on a machine that others use too it changes within a second,
+// and a share is of what the machine could do at that time. Each look measures every kind once more, in the way that was
+// best at first; the limits are the looks' medians, as what they stand beside is a median.
+class MachineWatch {
+ public:
+  // `memory`: much larger than the caches, and not zeros. Takes about 0.2 s.
+  MachineWatch(ThreadPool& pool, std::span<const std::byte> memory, Isa isa);
+
+  // Takes about so long for each of the three kinds.
+  void look(double seconds);
+  // After the first look.
+  MachineLimits limits() const;
+
+ private:
+  ThreadPool& pool_;
+  const std::span<const std::byte> memory_;
+  ReadWay read_way_;
+  const PeakLoop* integer_loop_;
+  const PeakLoop* fma_loop_;
+  size_t num_reads_ = 0;
+  std::vector<double> read_gb_s_, integer_tops_, fma_tops_;  // of each look
 };
 
 // By all threads of the pool with the instructions of `isa` (the reference has AVX2's). `memory`: much larger than the

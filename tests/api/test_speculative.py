@@ -1,4 +1,5 @@
-"""`serve --speculative prompt-lookup`: the same answers, in fewer steps."""
+"""`serve --speculative prompt-lookup`: the same answers. That they take fewer steps is the engine's test (engine_drafts_test.cc), whose
+time is made up: how many drafts are worth it here depends on how busy the machine is."""
 
 import json
 
@@ -44,7 +45,9 @@ def counters(server):
 
 
 def test_answers_are_the_same_and_drafts_are_counted_apart(both):
-    for request in REQUESTS * 2:
+    for request in REQUESTS * 8:
+        if request is REQUESTS[0] and counters(both[1])[1] > 0:
+            break  # a draft was right
         plain, drafting = (complete(server, request) for server in both)
         assert plain[0] == drafting[0], request
         for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
@@ -54,8 +57,8 @@ def test_answers_are_the_same_and_drafts_are_counted_apart(both):
     assert 0 < accepted <= drafted
 
 
-def test_a_stream_has_the_same_text_in_fewer_pieces(both):
-    texts, sizes = [], []
+def test_a_stream_has_the_same_text(both):
+    texts = []
     for server in both:
         with openai.OpenAI(base_url=server.address + "/v1", api_key="none", max_retries=0) as client:
             stream = client.completions.create(
@@ -70,7 +73,5 @@ def test_a_stream_has_the_same_text_in_fewer_pieces(both):
             )
             chunks = list(stream)
         texts.append("".join(choice.text for chunk in chunks for choice in chunk.choices))
-        sizes.append(len(chunks))
         assert chunks[-1].usage.completion_tokens == 80
     assert texts[0] == texts[1]
-    assert sizes[1] < sizes[0]
