@@ -1,6 +1,6 @@
-# use_common_headers(TARGET OWNER): its sources begin with what OWNER has precompiled, where SLIPSTREAM_PRECOMPILE asks for
-# that. ./test does for the sanitizers' builds, a third of whose time is the reading of the same headers; the release
-# build, which shows that each source names what it needs, does not.
+# use_common_headers(TARGET OWNER): its sources begin with what OWNER has precompiled, where SLIPSTREAM_PRECOMPILE asks
+# for that. ./test does for all builds but release, a third of whose time is the reading of the same headers; the
+# release build shows that each source names what it needs.
 function(use_common_headers TARGET OWNER)
   if(SLIPSTREAM_PRECOMPILE)
     target_precompile_headers(${TARGET} REUSE_FROM ${OWNER})
@@ -22,11 +22,11 @@ function(precompile OWNER)
   target_precompile_headers(${OWNER} PRIVATE ${ARGN})
 endfunction()
 
-# add_room(NAME [QUICK] DEPS room... [LINK library...]): one floor plan entry = one directory src/NAME = one static library.
+# add_room(NAME [QUICK] DEPS room... [LINK library...]): one floor plan entry = one directory src/NAME = one library.
 #
 # Every src/NAME/*.cc is part of the room except main.cc and *_test.cc; the latter together form the test program
 # NAME_test. The include path is src/ for everybody; that a room includes only from the rooms it names is checked by
-# tests/tidy, which reads the list that write_floor_plan() leaves (build/PRESET/rooms.txt). QUICK: compile_quickly() below.
+# tests/tidy, which reads the list that write_floor_plan() leaves (build/PRESET/rooms.txt). QUICK: compile_quickly().
 define_property(GLOBAL PROPERTY SLIPSTREAM_ROOMS BRIEF_DOCS "lines 'room: dep dep' for tests/tidy")
 
 function(add_room NAME)

@@ -1,5 +1,6 @@
 // slipstream bench machine, decode, batch, prefill: tokens a second of whole steps, from a request to its drawn token,
-// beside what this machine could do at the most, measured in the same run, between the steps. Both sides are medians. A share over 100 % means that the limit was measured badly, and fails.
+// beside what this machine could do at the most, measured in the same run, between the steps. Both sides are medians. A
+// share over 100 % means that the limit was measured badly, and fails.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -54,11 +54,14 @@ void read_part(std::span<const std::byte> part, const ReadWay& way, uint64_t* si
   }
 }
 
-// What read_bandwidth() and a look read at once: a stretch of each thread's share of the memory, the next one each time.
+// What read_bandwidth() and a look read at once: a stretch of each thread's share of the memory, the next each time.
 class Stretches {
  public:
   Stretches(ThreadPool& pool, std::span<const std::byte> memory)
-      : pool_(pool), memory_(memory), share_(memory.size() / pool.num_threads()), bytes_(std::min(kMost, share_ / 2)) {}
+      : pool_(pool),
+        memory_(memory),
+        share_(memory.size() / pool.num_threads()),
+        bytes_(std::min(kMost, share_ / 2)) {}
 
   size_t bytes() const { return bytes_ * pool_.num_threads(); }
   void read(const ReadWay& way, size_t run) {

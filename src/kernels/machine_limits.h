@@ -43,8 +43,8 @@ struct MachineLimits {
 };
 
 // The machine's speed while something else is measured: on a machine that others use too it changes within a second,
-// and a share is of what the machine could do at that time. Each look measures every kind once more, in the way that was
-// best at first; the limits are the looks' medians, as what they stand beside is a median.
+// and a share is of what the machine could do at that time. Each look measures every kind once more, in the way that
+// was best at first; the limits are the looks' medians, as what they stand beside is a median.
 class MachineWatch {
  public:
   // `memory`: much larger than the caches, and not zeros. Takes about 0.2 s.

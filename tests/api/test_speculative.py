@@ -1,5 +1,5 @@
-"""`serve --speculative prompt-lookup`: the same answers. That they take fewer steps is the engine's test (engine_drafts_test.cc), whose
-time is made up: how many drafts are worth it here depends on how busy the machine is."""
+"""`serve --speculative prompt-lookup`: the same answers. That they take fewer steps is the engine's test
+(engine_drafts_test.cc), whose time is made up: how many drafts are worth it here depends on how busy the machine is."""
 
 import json
 
