@@ -3,7 +3,6 @@
 // share over 100 % means that the limit was measured badly, and fails.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 
 #include "app/benchmarks.h"

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <vector>
 
 #include "base/percentile.h"
@@ -108,27 +109,27 @@ double peak(ThreadPool& pool, const PeakLoop& loop) {
   return operations(pool, loop) / shortest_seconds(20, [&](int) { run_loop(pool, loop); }) * 1e-12;
 }
 
-// The fastest, and its speed.
-const PeakLoop& fastest(ThreadPool& pool, std::initializer_list<const PeakLoop*> loops, double* tops) {
-  const PeakLoop* best = nullptr;
-  *tops = 0;
+struct MeasuredLoop {
+  const PeakLoop* loop = nullptr;
+  double tops = 0;
+};
+
+MeasuredLoop fastest(ThreadPool& pool, std::initializer_list<const PeakLoop*> loops) {
+  MeasuredLoop best;
   for (const PeakLoop* loop : loops) {
-    const double of_loop = peak(pool, *loop);
-    if (of_loop <= *tops) continue;
-    *tops = of_loop;
-    best = loop;
+    if (const double tops = peak(pool, *loop); tops > best.tops) best = {loop, tops};
   }
-  return *best;
+  return best;
 }
 
-const PeakLoop& integer_loop(ThreadPool& pool, Isa isa, double* tops) {
-  if (isa != Isa::kAvx512) return fastest(pool, {&kAvx2IntegerLoop}, tops);
-  return fastest(pool, {&kAvx2IntegerLoop, &kAvx512IntegerLoop, &kAvx512CoupledLoop}, tops);
+MeasuredLoop integer_loop(ThreadPool& pool, Isa isa) {
+  if (isa != Isa::kAvx512) return fastest(pool, {&kAvx2IntegerLoop});
+  return fastest(pool, {&kAvx2IntegerLoop, &kAvx512IntegerLoop, &kAvx512CoupledLoop});
 }
 
-const PeakLoop& fma_loop(ThreadPool& pool, Isa isa, double* tops) {
-  if (isa != Isa::kAvx512) return fastest(pool, {&kAvx2FmaLoop}, tops);
-  return fastest(pool, {&kAvx2FmaLoop, &kAvx512FmaLoop}, tops);
+MeasuredLoop fma_loop(ThreadPool& pool, Isa isa) {
+  if (isa != Isa::kAvx512) return fastest(pool, {&kAvx2FmaLoop});
+  return fastest(pool, {&kAvx2FmaLoop, &kAvx512FmaLoop});
 }
 
 // `amount` a time, over and over for so long: the amount of a second.
@@ -169,24 +170,16 @@ double read_bandwidth(ThreadPool& pool, std::span<const std::byte> memory, ReadW
   return best;
 }
 
-double integer_peak(ThreadPool& pool, Isa isa) {
-  double tops;
-  integer_loop(pool, isa, &tops);
-  return tops;
-}
+double integer_peak(ThreadPool& pool, Isa isa) { return integer_loop(pool, isa).tops; }
 
-double fma_peak(ThreadPool& pool, Isa isa) {
-  double tops;
-  fma_loop(pool, isa, &tops);
-  return tops;
-}
+double fma_peak(ThreadPool& pool, Isa isa) { return fma_loop(pool, isa).tops; }
 
 MachineWatch::MachineWatch(ThreadPool& pool, std::span<const std::byte> memory, Isa isa)
-    : pool_(pool), memory_(memory) {
-  double tops;
+    : pool_(pool),
+      memory_(memory),
+      integer_loop_(integer_loop(pool, isa).loop),
+      fma_loop_(fma_loop(pool, isa).loop) {
   read_bandwidth(pool, memory, &read_way_);
-  integer_loop_ = &integer_loop(pool, isa, &tops);
-  fma_loop_ = &fma_loop(pool, isa, &tops);
 }
 
 void MachineWatch::look(double seconds) {

@@ -45,13 +45,14 @@ def counters(server):
 
 
 def test_answers_are_the_same_and_drafts_are_counted_apart(both):
-    for request in REQUESTS * 8:
-        if request is REQUESTS[0] and counters(both[1])[1] > 0:
+    for again in range(8):
+        if again >= 2 and counters(both[1])[1] > 0:
             break  # a draft was right
-        plain, drafting = (complete(server, request) for server in both)
-        assert plain[0] == drafting[0], request
-        for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-            assert plain[1][name] == drafting[1][name]
+        for request in REQUESTS:
+            plain, drafting = (complete(server, request) for server in both)
+            assert plain[0] == drafting[0], request
+            for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+                assert plain[1][name] == drafting[1][name]
     assert counters(both[0]) == [0, 0]
     drafted, accepted = counters(both[1])
     assert 0 < accepted <= drafted
