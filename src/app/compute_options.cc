@@ -26,7 +26,7 @@ void ComputeOptions::add_to(CLI::App& command) {
   command.add_option("--threads", num_threads, "compute threads (default: the cores this process may use)")
       ->check(CLI::Range(1u, 1024u));
   command.add_option("--isa", isa, "instruction set (default: the best of this machine); the same bits with each")
-      ->check(CLI::IsMember({"reference", "avx2", "avx512"}));
+      ->check(CLI::IsMember({"reference", "avx2", "avx512", "avx512-coupled"}));
   command.add_option("--activations", activations, "arithmetic: int16 is the product's, f32 the yardstick")
       ->check(CLI::IsMember({"int16", "f32"}))
       ->capture_default_str();

@@ -1,66 +1,118 @@
 #include "kernels/avx512_biases.h"
 
+#include "kernels/avx2_lanes.h"
 #include "kernels/avx512_bias_pairs.h"
 
 namespace slipstream {
 namespace {
 
-__m512 higher_half(__m512i pair) {
-  return _mm512_castsi512_ps(_mm512_and_si512(pair, _mm512_set1_epi32(static_cast<int>(0xffff0000))));
-}
-__m512 lower_half(__m512i pair) { return _mm512_castsi512_ps(_mm512_slli_epi32(pair, 16)); }
+using Biases = __m512[2][kBiasGroups];  // [part][group]
 
-// One row: chains [x part][bias part][even, odd].
+template <ScaleType kType>
+inline __attribute__((always_inline)) void load_parts(const WeightPanel& panel, uint32_t group,
+                                                      __m512 (&part)[kBiasParts<kType>]) {
+  __m512i bits[2];
+  load_bias<kType>(panel.group_at(group) + panel.layout.bias_offset, bits);
+  UNROLL for (int i = 0; i < kBiasParts<kType>; ++i) part[i] = _mm512_castsi512_ps(bits[i]);
+}
+
+// Of one row: [x part][bias part][even, odd].
 template <int kParts>
-void add_row(const __m512i (&biases)[2][kBiasPairs], uint32_t pairs, const int32_t* sums, float* v) {
-  __m512 chain[2][kParts][2] = {};
-  for (uint32_t i = 0; i < pairs; ++i) {
-    for (int x_part = 0; x_part < 2; ++x_part) {
-      const __m512i x = _mm512_set1_epi32(sums[x_part * kBiasPairs + i]);
-      for (int part = 0; part < kParts; ++part) {
-        __m512& at = chain[x_part][part][i % 2];
-        at = _mm512_fmadd_ps(higher_half(x), higher_half(biases[part][i]), at);
-        at = _mm512_fmadd_ps(lower_half(x), lower_half(biases[part][i]), at);
+struct Chains {
+  __m512 of[2][kParts][2];
+
+  inline __attribute__((always_inline)) void clear() {
+    UNROLL for (int i = 0; i < 4 * kParts; ++i) of[i % 2][i / 4][i / 2 % 2] = _mm512_setzero_ps();
+  }
+  // sums: the group's, of high parts; those of low parts follow kBiasGroups later.
+  inline __attribute__((always_inline)) void step(int odd, const __m512 (&bias)[kParts], const float* sums) {
+    UNROLL for (int x_part = 0; x_part < 2; ++x_part) {
+      const __m512 x = _mm512_set1_ps(sums[x_part * kBiasGroups]);
+      UNROLL for (int part = 0; part < kParts; ++part) {
+        of[x_part][part][odd] = _mm512_fmadd_ps(x, bias[part], of[x_part][part][odd]);
       }
     }
   }
-  __m512 sum = _mm512_load_ps(v);
-  for (int part = 0; part < kParts; ++part) {
-    for (int x_part = 0; x_part < 2; ++x_part) {
-      sum = _mm512_add_ps(sum, _mm512_add_ps(chain[x_part][part][0], chain[x_part][part][1]));
+  inline __attribute__((always_inline)) void add_to(float* v) const {
+    __m512 sum = _mm512_load_ps(v);
+    UNROLL for (int part = 0; part < kParts; ++part) {
+      UNROLL for (int x_part = 0; x_part < 2; ++x_part) {
+        sum = _mm512_add_ps(sum, _mm512_add_ps(of[x_part][part][0], of[x_part][part][1]));
+      }
+    }
+    _mm512_store_ps(v, sum);
+  }
+};
+
+// R rows, an even number of groups.
+template <int R, int kParts>
+void add_rows(const Biases& biases, uint32_t groups, const float* sums, float* v) {
+  Chains<kParts> chains[R];
+  UNROLL for (int r = 0; r < R; ++r) chains[r].clear();
+  for (uint32_t g = 0; g < groups; g += 2) {
+    UNROLL for (uint32_t odd = 0; odd < 2; ++odd) {
+      __m512 bias[kParts];
+      UNROLL for (int part = 0; part < kParts; ++part) bias[part] = biases[part][g + odd];
+      UNROLL for (int r = 0; r < R; ++r) chains[r].step(odd, bias, sums + r * 2 * kBiasGroups + g + odd);
     }
   }
-  _mm512_store_ps(v, sum);
+  UNROLL for (int r = 0; r < R; ++r) chains[r].add_to(v + r * kPanelRows);
+}
+
+// One row, the biases straight from the panel.
+template <ScaleType kType>
+void add_row(const WeightPanel& panel, uint32_t first, uint32_t groups, uint32_t steps, const float* sums, float* v) {
+  constexpr int kParts = kBiasParts<kType>;
+  Chains<kParts> chains;
+  chains.clear();
+  __m512 bias[kParts];
+  for (uint32_t g = 0; g < steps; g += 2) {
+    UNROLL for (uint32_t odd = 0; odd < 2; ++odd) {
+      if (g + odd < groups) {
+        load_parts<kType>(panel, first + g + odd, bias);
+      } else {
+        UNROLL for (int part = 0; part < kParts; ++part) bias[part] = _mm512_setzero_ps();
+      }
+      chains.step(odd, bias, sums + g + odd);
+    }
+  }
+  chains.add_to(v);
 }
 
 template <ScaleType kType>
-void add_rows(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, const std::byte* sums, float* v,
-              BiasSpace& space) {
-  auto& biases = *reinterpret_cast<__m512i(*)[2][kBiasPairs]>(space.bytes);
+void add_block(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, const float* sums, float* v,
+               BiasSpace& space) {
+  constexpr int kParts = kBiasParts<kType>;
+  constexpr uint32_t kRowSums = 2 * kBiasGroups, kAtOnce = 6 / kParts;
   const uint32_t first = bias_block * kBiasGroups;
   const uint32_t groups = smaller(kBiasGroups, panel.num_groups - first);
-  load_bias_pairs<kType>(panel, first, groups, biases);
-  for (uint32_t r = 0; r < rows; ++r) {
-    add_row<kBiasParts<kType>>(biases, num_bias_pairs(groups),
-                               reinterpret_cast<const int32_t*>(sums) + r * 2 * kBiasPairs, v + r * kPanelRows);
+  // An absent group is fma(0, 0, e), which makes a -0 into 0: one of them in each chain is as good as all.
+  const uint32_t steps = smaller((groups + 3) / 2 * 2, kBiasGroups);
+  if (rows == 1) return add_row<kType>(panel, first, groups, steps, sums, v);
+  auto& biases = *reinterpret_cast<Biases*>(space.bytes);
+  for (uint32_t g = 0; g < steps; ++g) {
+    __m512 part[kParts] = {};
+    if (g < groups) load_parts<kType>(panel, first + g, part);
+    UNROLL for (int i = 0; i < kParts; ++i) biases[i][g] = part[i];
   }
+  uint32_t r = 0;
+  for (; r + kAtOnce <= rows; r += kAtOnce) {
+    add_rows<kAtOnce, kParts>(biases, steps, sums + r * kRowSums, v + r * kPanelRows);
+  }
+  for (; r + 2 <= rows; r += 2) add_rows<2, kParts>(biases, steps, sums + r * kRowSums, v + r * kPanelRows);
+  if (r < rows) add_rows<1, kParts>(biases, steps, sums + r * kRowSums, v + r * kPanelRows);
 }
 
 }  // namespace
 
-void avx512_add_biases_in_steps(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, const std::byte* sums,
-                                float* v, BiasSpace& space) {
-  switch (panel.format.scales) {
-    case ScaleType::kBf16: return add_rows<ScaleType::kBf16>(panel, bias_block, rows, sums, v, space);
-    case ScaleType::kFp16: return add_rows<ScaleType::kFp16>(panel, bias_block, rows, sums, v, space);
-    case ScaleType::kFp32: return add_rows<ScaleType::kFp32>(panel, bias_block, rows, sums, v, space);
-  }
-}
-
 void avx512_add_biases(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, const std::byte* sums, float* v,
                        BiasSpace& space) {
-  static const bool kInPairs = __builtin_cpu_supports("avx512bf16") != 0 && avx512_pairs_are_exact();
-  (kInPairs ? avx512_add_biases_in_pairs : avx512_add_biases_in_steps)(panel, bias_block, rows, sums, v, space);
+  const auto* x = reinterpret_cast<const float* >(sums);
+  switch (panel.format.scales) {
+    case ScaleType::kBf16: return add_block<ScaleType::kBf16>(panel, bias_block, rows, x, v, space);
+    case ScaleType::kFp16: return add_block<ScaleType::kFp16>(panel, bias_block, rows, x, v, space);
+    case ScaleType::kFp32: return add_block<ScaleType::kFp32>(panel, bias_block, rows, x, v, space);
+  }
 }
 
 }  // namespace slipstream

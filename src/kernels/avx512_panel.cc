@@ -19,8 +19,9 @@ inline __attribute__((always_inline)) __m512i value_at(__m512i words) {
   }
 }
 
-// The 8 couples of a part, from 8 lines of `kPlace`'s halves: widened to `values`, and the sum of their products.
-template <uint32_t kBits, bool kSigned, uint32_t kPlace>
+// The 8 couples of a part, from 8 lines of `kPlace`'s halves: widened to `values`; and if kCoupled, the sum of their
+// products.
+template <uint32_t kBits, bool kSigned, bool kCoupled, uint32_t kPlace>
 inline __attribute__((always_inline)) __m512i widen_part(const std::byte* lines, uint32_t* values) {
   __m512i products = _mm512_setzero_si512();
   for (uint32_t couple = 0; couple < kPartCouples; ++couple) {
@@ -29,26 +30,28 @@ inline __attribute__((always_inline)) __m512i widen_part(const std::byte* lines,
     const __m512i second = value_at<kBits, kSigned, kPlace + 8>(words);
     _mm512_store_si512(values + couple * 2 * kPanelRows, first);
     _mm512_store_si512(values + (couple * 2 + 1) * kPanelRows, second);
+    if constexpr (!kCoupled) continue;
     if (kAvx512TileCoupling.even_part >> couple & 1) products = _mm512_dpwssd_epi32(products, first, second);
   }
   return products;
 }
 
 // 64 inputs: two parts.
-template <uint32_t kBits, bool kSigned>
+template <uint32_t kBits, bool kSigned, bool kCoupled>
 void widen_parts(const std::byte* lines, uint32_t* values, __m512i (&products)[2]) {
   constexpr uint32_t kPartWords = kPartInputs / 2 * kPanelRows;
-  products[0] = widen_part<kBits, kSigned, 0>(lines, values);
-  products[1] = kBits == 8 ? widen_part<kBits, kSigned, 0>(lines + 512, values + kPartWords)
-                           : widen_part<kBits, kSigned, kBits == 8 ? 0 : 4>(lines, values + kPartWords);
+  products[0] = widen_part<kBits, kSigned, kCoupled, 0>(lines, values);
+  products[1] = kBits == 8 ? widen_part<kBits, kSigned, kCoupled, 0>(lines + 512, values + kPartWords)
+                           : widen_part<kBits, kSigned, kCoupled, kBits == 8 ? 0 : 4>(lines, values + kPartWords);
 }
 
 using WidenParts = void (*)(const std::byte* lines, uint32_t* values, __m512i (&products)[2]);
 
+template <bool kCoupled>
 WidenParts widen_function(const MatrixFormat& format) {
   const bool affine = format.type == WeightType::kUnsigned;
-  if (format.bits == 8) return affine ? widen_parts<8, false> : widen_parts<8, true>;
-  return affine ? widen_parts<4, false> : widen_parts<4, true>;
+  if (format.bits == 8) return affine ? widen_parts<8, false, kCoupled> : widen_parts<8, true, kCoupled>;
+  return affine ? widen_parts<4, false, kCoupled> : widen_parts<4, true, kCoupled>;
 }
 
 template <ScaleType kType>
@@ -69,7 +72,10 @@ void avx512_load_scales(const WeightPanel& panel, uint32_t first_group, uint32_t
   }
 }
 
-void avx512_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready) {
+namespace {
+
+template <bool kCoupled>
+void make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready) {
   const uint32_t group = panel.format.group;
   ready.group_parts = group / kPartInputs;
   ready.num_groups = panel.chunk_groups(chunk);
@@ -78,13 +84,14 @@ void avx512_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place,
   const uint32_t inputs = ready.num_groups * group;
   const std::byte* block = panel.chunk_at(chunk);
   uint32_t* values = ready.values[place];
-  const WidenParts widen = widen_function(panel.format);
+  const WidenParts widen = widen_function<kCoupled>(panel.format);
   __m512i sum = _mm512_setzero_si512();
   for (uint32_t k = 0; k < inputs; k += 64, values += 32 * kPanelRows) {
     const std::byte* lines = block + k / panel.layout.inputs * panel.layout.block_bytes +
                              k % panel.layout.inputs / 64 * panel.format.bits * 128;
     __m512i products[2];
     widen(lines, values, products);
+    if constexpr (!kCoupled) continue;
     for (uint32_t part = 0; part < 2; ++part) {
       sum = _mm512_sub_epi32(sum, products[part]);
       const uint32_t end = k + (part + 1) * kPartInputs;
@@ -93,6 +100,16 @@ void avx512_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place,
       sum = _mm512_setzero_si512();
     }
   }
+}
+
+}  // namespace
+
+void avx512_make_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready) {
+  make_ready<false>(panel, chunk, place, ready);
+}
+
+void avx512_make_coupled_ready(const WeightPanel& panel, uint32_t chunk, uint32_t place, ReadyChunk& ready) {
+  make_ready<true>(panel, chunk, place, ready);
 }
 
 }  // namespace slipstream

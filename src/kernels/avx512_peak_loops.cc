@@ -1,3 +1,7 @@
+#include <algorithm>
+
+#include "base/clock.h"
+#include "kernels/isa_kernels.h"
 #include "kernels/peak_loops.h"
 
 namespace slipstream {
@@ -28,5 +32,20 @@ void run_fmas(uint64_t loops) { asm volatile(LOOP(FMA) : "+r"(loops)::CLOBBERS);
 const PeakLoop kAvx512IntegerLoop{run_pairs, 16.0 * 32 * 2};
 const PeakLoop kAvx512CoupledLoop{run_couples, 16.0 * 6 * 32 * 2};
 const PeakLoop kAvx512FmaLoop{run_fmas, 16.0 * 16 * 2};
+
+bool avx512_coupling_pays() {
+  constexpr uint64_t kLoops = 500;
+  const Clock& clock = Clock::real();
+  double rates[2] = {};
+  for (int run = 0; run < 15; ++run) {
+    for (int i = 0; i < 2; ++i) {
+      const PeakLoop& loop = i == 0 ? kAvx512IntegerLoop : kAvx512CoupledLoop;
+      const double begin = clock.now_s();
+      loop.run(kLoops);
+      rates[i] = std::max(rates[i], loop.operations / (clock.now_s() - begin));
+    }
+  }
+  return rates[1] > rates[0];
+}
 
 }  // namespace slipstream

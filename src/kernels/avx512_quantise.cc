@@ -138,8 +138,8 @@ __m256 round_to_bf16(__m256 value) {
   return _mm256_castsi256_ps(_mm256_and_si256(rounded, _mm256_set1_epi32(static_cast<int>(0xffff0000))));
 }
 
-// One bf16 part of a chunk's sums to its place among the bias block's pairs (avx512_biases.h).
-void store_sums(__m256 sums, uint32_t groups, uint32_t chunk_index, std::byte* to) {
+// One bf16 part of a chunk's sums to its place among the bias block's: of pairs (avx512_biases.h).
+void store_in_pairs(__m256 sums, uint32_t groups, uint32_t chunk_index, std::byte* to) {
   const __m256i bits = _mm256_castps_si256(sums);
   to += chunk_index * groups % kBiasGroups / 4 * 8;
   if (groups == 2) {  // one half of two pairs; the other is of the chunk beside it, and another thread's
@@ -166,8 +166,15 @@ void store_groups(const Chunk& chunk, uint32_t group, uint32_t chunk_index, cons
   const __m256 high = round_to_bf16(scaled);
   const __m256 low = round_to_bf16(_mm256_sub_ps(scaled, high));
   std::byte* to = out + layout.sums_at(group, chunk_index * groups / kBiasGroups, row);
-  store_sums(high, groups, chunk_index, to);
-  store_sums(low, groups, chunk_index, to + kBiasGroups * sizeof(uint16_t));
+  if (layout.sum_bytes == sizeof(float)) {
+    to += chunk_index * groups % kBiasGroups * sizeof(float);
+    const auto mask = static_cast<__mmask8>((1u << groups) - 1);
+    _mm256_mask_storeu_ps(to, mask, high);
+    _mm256_mask_storeu_ps(to + kBiasGroups * sizeof(float), mask, low);
+  } else {
+    store_in_pairs(high, groups, chunk_index, to);
+    store_in_pairs(low, groups, chunk_index, to + kBiasGroups * sizeof(uint16_t));
+  }
 
   alignas(32) int32_t products[kChunkParts];
   const __m256i sums = layout.coupling.bytes ? _mm256_slli_epi32(sum_parts(chunk.sums, parts), 3)
@@ -185,7 +192,11 @@ void clear_sums(uint32_t group, const ActivationLayout& layout, uint32_t row, st
   if (filled % kBiasGroups == 0) return;
   const uint32_t in_block = filled % kBiasGroups;
   std::byte* part = out + layout.sums_at(group, filled / kBiasGroups, row);
-  for (uint32_t i = 0; i < 2; ++i, part += kBiasGroups * sizeof(uint16_t)) {
+  for (uint32_t i = 0; i < 2; ++i, part += kBiasGroups * layout.sum_bytes) {
+    if (layout.sum_bytes == sizeof(float)) {
+      memset(part + in_block * sizeof(float), 0, (kBiasGroups - in_block) * sizeof(float));
+      continue;
+    }
     uint32_t begin = in_block / 4 * 8;
     if (in_block % 4 != 0) {  // the second halves of the last two pairs
       memset(part + begin, 0, 2);
@@ -196,14 +207,8 @@ void clear_sums(uint32_t group, const ActivationLayout& layout, uint32_t row, st
   }
 }
 
-}  // namespace
-
-size_t avx512_quantised_bytes(uint32_t num_rows, uint32_t cols) {
-  return avx512_activation_layout(num_rows, cols).bytes;
-}
-
-void avx512_quantise(Matrix<const float> x, Range which, Range chunks, std::byte* out, uint8_t* finite) {
-  const ActivationLayout layout = avx512_activation_layout(x.rows, x.cols);
+void quantise(const ActivationLayout& layout, Matrix<const float> x, Range which, Range chunks, std::byte* out,
+              uint8_t* finite) {
   for (uint32_t row = which.begin; row < which.end; ++row) {
     const uint32_t tile = layout.tile_of(row);
     const uint32_t tile_rows = layout.tile_begin(tile + 1) - layout.tile_begin(tile);
@@ -224,6 +229,24 @@ void avx512_quantise(Matrix<const float> x, Range which, Range chunks, std::byte
       for (uint32_t group : kGroupSizes) store_groups(chunk, group, c, layout, row, out);
     }
   }
+}
+
+}  // namespace
+
+size_t avx512_quantised_bytes(uint32_t num_rows, uint32_t cols) {
+  return avx512_activation_layout(num_rows, cols).bytes;
+}
+
+size_t avx512_coupled_quantised_bytes(uint32_t num_rows, uint32_t cols) {
+  return avx512_coupled_activation_layout(num_rows, cols).bytes;
+}
+
+void avx512_quantise(Matrix<const float> x, Range which, Range chunks, std::byte* out, uint8_t* finite) {
+  quantise(avx512_activation_layout(x.rows, x.cols), x, which, chunks, out, finite);
+}
+
+void avx512_coupled_quantise(Matrix<const float> x, Range which, Range chunks, std::byte* out, uint8_t* finite) {
+  quantise(avx512_coupled_activation_layout(x.rows, x.cols), x, which, chunks, out, finite);
 }
 
 }  // namespace slipstream

@@ -6,7 +6,7 @@
 namespace slipstream {
 namespace {
 
-constexpr size_t kFarBytes = 16384;  // for two rows, which depend on it more and are not tuned
+constexpr size_t kFarBytes = 16384;  // for two rows and more, which depend on it more and are not tuned
 constexpr uint32_t kPartWords = kPartInputs / 4;  // of a row's low bytes, and of its high ones
 
 // Of a part: integers times low bytes and times high bytes, of each row.
@@ -39,6 +39,13 @@ inline __attribute__((always_inline)) __m512i unsigned_bytes(__m512i line) {
   const __m512i half = _mm512_set1_epi8(static_cast<char>(kOdd ? 0xf0 : 0x0f));
   if constexpr (!kSigned) return _mm512_and_si512(line, half);
   return _mm512_ternarylogic_epi32(line, half, _mm512_set1_epi8(static_cast<char>(kOdd ? 0x80 : 0x08)), 0x6a);  // & ^
+}
+
+// The same, those of the odd part brought down to where the even one's are.
+template <int kBits, bool kSigned, bool kOdd>
+inline __attribute__((always_inline)) __m512i lower_bytes(__m512i line) {
+  if constexpr (kBits == 4 && kOdd) line = _mm512_srli_epi16(line, 4);
+  return unsigned_bytes<kBits, kSigned, false>(line);
 }
 
 // sum += the weights times a word of activations, in each row of the panel. gcc, given the builtin, widens all words of
@@ -139,6 +146,100 @@ void stream_bytes(const WeightPanel& panel, uint32_t chunk, const TileInput& inp
   }
 }
 
+// -- more rows -----------------------------------------------------------------------------------
+// There are sums enough for a part only, and each takes the products of even and odd parts in turn: those of an odd
+// part of 4 bits come with lines that the even one has brought into L1.
+template <int kBits, bool kSigned, bool kOdd, int R>
+inline __attribute__((always_inline)) void add_part(const std::byte*& lines, const int32_t*& x, const Ahead& ahead,
+                                                    Sums<R>& sums) {
+  UNROLL for (uint32_t i = 0; i < kPartWords; ++i, lines += 64, x += R) {
+    const __m512i line = kBits == 4 && kOdd ? _mm512_load_si512(lines) : ahead.load(lines);
+    add_line<R>(lower_bytes<kBits, kSigned, kOdd>(line), x, sums);
+  }
+  x += kPartWords * R;  // behind the high bytes
+  if constexpr (kBits == 4 && !kOdd) lines -= 64 * kPartWords;
+}
+
+// Of the sums, which are 0 thereafter. acc: [R][16], in memory as registers are few; and gcc has not enough of them, if
+// it may have several rows' at once.
+template <int kBits, bool kSigned, int R>
+inline __attribute__((always_inline)) void end_group(Sums<R>& sums, __m512 scales, const int32_t* products,
+                                                     float* acc) {
+  auto& all = *reinterpret_cast<float(*)[R * kPanelRows]>(acc);
+  UNROLL for (int r = 0; r < R; ++r) {
+    asm("vpslld $8, %0, %0\n\tvpaddd %1, %0, %0" : "+v"(sums.high[r]) : "v"(sums.low[r]));
+    if constexpr (kSigned) {
+      asm("vpbroadcastd %1, %0" : "=v"(sums.low[r]) : "m"(products[r]));
+      if constexpr (kBits == 8) asm("vpslld $4, %0, %0" : "+v"(sums.low[r]));
+      asm("vpaddd %1, %0, %0" : "+v"(sums.high[r]) : "v"(sums.low[r]));
+    }
+    asm("vcvtdq2ps %0, %0\n\tvfmadd213ps %c[at](%[to]), %[scales], %0\n\tvmovaps %0, %c[at](%[to])\n\t"
+        "vpxord %0, %0, %0\n\tvpxord %1, %1, %1"
+        : "+v"(sums.high[r]), "+v"(sums.low[r]), "+m"(all)
+        : [scales] "v"(scales), [to] "r"(acc), [at] "i"(r * kPanelRows * sizeof(float)));
+  }
+}
+
+// v = fma(acc, d, v)
+template <int R>
+void add_chunk(const float* acc, const float* d, float* v) {
+  UNROLL for (int r = 0; r < R; ++r, acc += kPanelRows, v += kPanelRows) {
+    _mm512_store_ps(v, _mm512_fmadd_ps(_mm512_load_ps(acc), _mm512_set1_ps(d[r]), _mm512_load_ps(v)));
+  }
+}
+
+inline __attribute__((always_inline)) __m512 load_scales_of(ScaleType type, const std::byte* from) {
+  if (type == ScaleType::kBf16) return load_scales_16<ScaleType::kBf16>(from);
+  return type == ScaleType::kFp16 ? load_scales_16<ScaleType::kFp16>(from) : load_scales_16<ScaleType::kFp32>(from);
+}
+
+template <int kBits, bool kSigned, bool kGroup32, int R>
+void stream_many(const WeightPanel& panel, uint32_t chunk, const TileInput& input, float* v) {
+  const Ahead ahead{kFarBytes, kFarBytes / 4};
+  const std::byte* lines = panel.chunk_at(chunk);
+  const auto* x = reinterpret_cast<const int32_t*>(input.values);
+  const int32_t* products = input.products;
+  const uint32_t passes = panel.layout.inputs / 64, scale_bytes = panel.layout.block_bytes - panel.layout.value_bytes;
+  const ScaleType scale_type = panel.format.scales;
+  alignas(64) float in_memory[R * kPanelRows];
+  float* acc = in_memory;
+  asm("" : "+r"(acc) : : "memory");  // gcc would keep it in registers that are none
+  UNROLL for (int r = 0; r < R; ++r) _mm512_store_ps(acc + r * kPanelRows, _mm512_setzero_ps());
+  Sums<R> sums;
+  clear(sums);
+  for (uint32_t groups = panel.chunk_groups(chunk);;) {
+    for (uint32_t pass = 0; pass < passes; ++pass) {
+      add_part<kBits, kSigned, false, R>(lines, x, ahead, sums);
+      if constexpr (kGroup32) {
+        end_group<kBits, kSigned, R>(sums, load_scales_of(scale_type, lines + 64 * kPartWords), products, acc);
+        products += R;
+        if (--groups == 0) return add_chunk<R>(acc, input.d, v);
+      }
+      add_part<kBits, kSigned, true, R>(lines, x, ahead, sums);
+    }
+    end_group<kBits, kSigned, R>(sums, load_scales_of(scale_type, lines + (kGroup32 ? panel.layout.group_bytes : 0)),
+                                 products, acc);
+    products += R;
+    if (--groups == 0) return add_chunk<R>(acc, input.d, v);
+    for (uint32_t i = 0; i < scale_bytes; i += 64) ahead.fetch(lines + i);
+    lines += scale_bytes;
+  }
+}
+
+template <int kBits, bool kSigned, bool kGroup32>
+StreamFunction function_for_many(uint32_t rows) {
+  switch (rows) {
+    case 5: return stream_many<kBits, kSigned, kGroup32, 5>;
+    case 6: return stream_many<kBits, kSigned, kGroup32, 6>;
+    case 7: return stream_many<kBits, kSigned, kGroup32, 7>;
+    case 8: return stream_many<kBits, kSigned, kGroup32, 8>;
+    case 9: return stream_many<kBits, kSigned, kGroup32, 9>;
+    case 10: return stream_many<kBits, kSigned, kGroup32, 10>;
+    case 11: return stream_many<kBits, kSigned, kGroup32, 11>;
+    default: return stream_many<kBits, kSigned, kGroup32, 12>;
+  }
+}
+
 template <int kBits, bool kSigned, bool kGroup32, int R>
 StreamFunction function_for_scales(ScaleType scales) {
   switch (scales) {
@@ -149,15 +250,21 @@ StreamFunction function_for_scales(ScaleType scales) {
   return stream_bytes<kBits, kSigned, kGroup32, ScaleType::kFp32, R>;
 }
 
+template <int kBits, bool kSigned, bool kGroup32>
+StreamFunction function_for_rows(ScaleType scales, uint32_t rows) {
+  switch (rows) {
+    case 1: return function_for_scales<kBits, kSigned, kGroup32, 1>(scales);
+    case 2: return function_for_scales<kBits, kSigned, kGroup32, 2>(scales);
+    case 3: return function_for_scales<kBits, kSigned, kGroup32, 3>(scales);
+    case 4: return function_for_scales<kBits, kSigned, kGroup32, 4>(scales);
+    default: return function_for_many<kBits, kSigned, kGroup32>(rows);
+  }
+}
+
 template <int kBits, bool kSigned>
 StreamFunction function_for(const MatrixFormat& format, uint32_t rows) {
-  static_assert(kAvx512BytesRows == 2);
-  if (format.group == 32) {
-    return rows == 1 ? function_for_scales<kBits, kSigned, true, 1>(format.scales)
-                     : function_for_scales<kBits, kSigned, true, 2>(format.scales);
-  }
-  return rows == 1 ? function_for_scales<kBits, kSigned, false, 1>(format.scales)
-                   : function_for_scales<kBits, kSigned, false, 2>(format.scales);
+  return format.group == 32 ? function_for_rows<kBits, kSigned, true>(format.scales, rows)
+                            : function_for_rows<kBits, kSigned, false>(format.scales, rows);
 }
 
 }  // namespace

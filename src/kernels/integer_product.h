@@ -12,6 +12,7 @@
 namespace slipstream {
 
 inline constexpr uint32_t kMaxTilePanels = 2;
+inline constexpr uint32_t kMaxTileRows = 12;
 
 // The rows of one tile in one chunk.
 struct TileInput {
@@ -27,7 +28,7 @@ struct TileInput {
 struct ReadyChunk {
   alignas(4096) uint32_t values[kMaxTilePanels][kChunkPairs * kPanelRows];  // [128 pairs][16] int16 pairs
   std::byte unused[1024];
-  alignas(64) float acc[kMaxTilePanels * 8 * kPanelRows];
+  alignas(64) float acc[kMaxTilePanels * kMaxTileRows * kPanelRows];
   alignas(64) PanelLanes scales[kChunkParts][kMaxTilePanels];
   alignas(64) int32_t products[kChunkParts][kMaxTilePanels][kPanelRows];  // minus the groups' q0 q1 + q2 q3
   uint32_t num_groups;

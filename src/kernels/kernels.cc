@@ -3,6 +3,7 @@
 #include <cpuid.h>
 
 #include "base/check.h"
+#include "kernels/avx512_biases.h"
 #include "kernels/fixed_arithmetic.h"
 #include "kernels/isa_kernels.h"
 
@@ -22,6 +23,7 @@ std::string_view isa_name(Isa isa) {
     case Isa::kReference: return "reference";
     case Isa::kAvx2: return "avx2";
     case Isa::kAvx512: return "avx512";
+    case Isa::kAvx512Coupled: return "avx512-coupled";
   }
   return "";
 }
@@ -41,15 +43,23 @@ bool isa_supported(Isa isa) {
       return isa_supported(Isa::kAvx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
              __builtin_cpu_supports("avx512vnni");
+    case Isa::kAvx512Coupled: {
+      static const bool supported =
+          isa_supported(Isa::kAvx512) && __builtin_cpu_supports("avx512bf16") && avx512_pairs_are_exact();
+      return supported;
+    }
   }
   return false;
 }
 
 Isa best_isa() {
-  Isa best = Isa::kReference;
-  for (Isa isa : kAllIsas) {
-    if (isa_supported(isa)) best = isa;
-  }
+  static const Isa best = [] {
+    if (isa_supported(Isa::kAvx512Coupled) && avx512_coupling_pays()) return Isa::kAvx512Coupled;
+    for (Isa isa : {Isa::kAvx512, Isa::kAvx2}) {
+      if (isa_supported(isa)) return isa;
+    }
+    return Isa::kReference;
+  }();
   return best;
 }
 
@@ -72,6 +82,7 @@ size_t attention_scratch_bytes(uint32_t group, uint32_t head_dim, uint32_t max_c
 const Kernels& kernels_for(Isa isa) {
   CHECK(isa_supported(isa), "{}", isa_name(isa));
   switch (isa) {
+    case Isa::kAvx512Coupled: return avx512_coupled_kernels();
     case Isa::kAvx512: return avx512_kernels();
     case Isa::kAvx2: return avx2_kernels();
     case Isa::kReference: break;

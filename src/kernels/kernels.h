@@ -18,13 +18,15 @@
 
 namespace slipstream {
 
-enum class Isa : uint8_t { kReference, kAvx2, kAvx512 };  // slowest first; kAvx512: F, BW, DQ, VL and VNNI
-inline constexpr Isa kAllIsas[] = {Isa::kReference, Isa::kAvx2, Isa::kAvx512};
+// kAvx512: F, BW, DQ, VL and VNNI. kAvx512Coupled: BF16 as well, and products that have additions for a part of the
+// multiplications (activation_layout.h), which is faster on AMD's processors and slower on Intel's.
+enum class Isa : uint8_t { kReference, kAvx2, kAvx512, kAvx512Coupled };
+inline constexpr Isa kAllIsas[] = {Isa::kReference, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Coupled};
 
-std::string_view isa_name(Isa isa);  // "reference", "avx2", "avx512"
+std::string_view isa_name(Isa isa);  // "reference", "avx2", "avx512", "avx512-coupled"
 std::optional<Isa> isa_from_name(std::string_view name);
 bool isa_supported(Isa isa);  // by this processor
-Isa best_isa();  // the last of kAllIsas that this processor supports
+Isa best_isa();  // the fastest that this processor supports
 
 // Rows of activations as a matrix product reads them.
 struct MatmulInput {

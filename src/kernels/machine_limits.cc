@@ -123,12 +123,12 @@ MeasuredLoop fastest(ThreadPool& pool, std::initializer_list<const PeakLoop*> lo
 }
 
 MeasuredLoop integer_loop(ThreadPool& pool, Isa isa) {
-  if (isa != Isa::kAvx512) return fastest(pool, {&kAvx2IntegerLoop});
+  if (isa < Isa::kAvx512) return fastest(pool, {&kAvx2IntegerLoop});
   return fastest(pool, {&kAvx2IntegerLoop, &kAvx512IntegerLoop, &kAvx512CoupledLoop});
 }
 
 MeasuredLoop fma_loop(ThreadPool& pool, Isa isa) {
-  if (isa != Isa::kAvx512) return fastest(pool, {&kAvx2FmaLoop});
+  if (isa < Isa::kAvx512) return fastest(pool, {&kAvx2FmaLoop});
   return fastest(pool, {&kAvx2FmaLoop, &kAvx512FmaLoop});
 }
 

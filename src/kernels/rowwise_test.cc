@@ -139,6 +139,7 @@ TEST(Isa, names_go_there_and_back) {
   EXPECT_EQ(isa_from_name("reference"), Isa::kReference);
   EXPECT_EQ(isa_from_name("avx2"), Isa::kAvx2);
   EXPECT_EQ(isa_from_name("avx512"), Isa::kAvx512);
+  EXPECT_EQ(isa_from_name("avx512-coupled"), Isa::kAvx512Coupled);
   EXPECT_EQ(isa_from_name("AVX2"), std::nullopt);
   EXPECT_TRUE(isa_supported(best_isa()));
   EXPECT_EQ(kernels_for(best_isa()).isa, best_isa());

@@ -1,6 +1,7 @@
 // P3: numbers that are not finite end their own slice and nothing else.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -185,7 +186,9 @@ INSTANTIATE_TEST_SUITE_P(Everywhere, Poison,
                                           testing::Values(ActivationMode::kInt16, ActivationMode::kF32),
                                           testing::Values("llama-untied-bf16", "qwen3-moe-mlx-4bit-g64-mixed")),
                          [](const auto& setting) {
-                           return fmt::format("{}_{}_{}", isa_name(std::get<0>(setting.param)),
+                           std::string name(isa_name(std::get<0>(setting.param)));
+                           std::replace(name.begin(), name.end(), '-', '_');  // which a test's name may not have
+                           return fmt::format("{}_{}_{}", name,
                                               std::get<1>(setting.param) == ActivationMode::kF32 ? "f32" : "int16",
                                               std::get<2>(setting.param)[0] == 'l' ? "dense" : "experts");
                          });
