@@ -133,9 +133,19 @@ void fetch_lines(const std::byte* from, uint32_t begin, uint32_t end) {
   }
 }
 
+// What store_rows and load_sums soon touch: a line of each row, a page or more apart, which no hardware foresees.
+void fetch_outputs(const Product& product, const PanelGroup& group, uint32_t begin, uint32_t end) {
+  for (uint32_t row = begin; row < end; ++row) {
+    const float* line = product.y.row(row) + group.first * kPanelRows;
+    for (uint32_t i = 0; i < group.count; ++i) {
+      _mm_prefetch(reinterpret_cast<const char*>(line + i * kPanelRows), _MM_HINT_T1);
+    }
+  }
+}
+
 // One chunk of the panels against the tiles of a row block. The weights of two chunks further on are fetched
-// meanwhile.
-void multiply_chunk(const Product& product, const PanelGroup& group, uint32_t chunk, TileRange tiles,
+// meanwhile, and with the `last` one what the sums are stored to.
+void multiply_chunk(const Product& product, const PanelGroup& group, uint32_t chunk, bool last, TileRange tiles,
                     size_t sums_stride) {
   const uint32_t tile_panels = product.kernels.tile_panels;
   ReadyChunk& ready = product.workspace.ready;
@@ -156,8 +166,9 @@ void multiply_chunk(const Product& product, const PanelGroup& group, uint32_t ch
     const uint32_t end = smaller(line + lines_each, lines);
     for (uint32_t i = 0; i < group.count; ++i) fetch_lines(ahead[i], line, end);
     line = end;
-    const uint32_t row = activations.tile_begin(tile);
-    product.kernels.multiply_tile(ready, activations.tile_begin(tile + 1) - row, product.tile_input(chunk, tile),
+    const uint32_t row = activations.tile_begin(tile), row_end = activations.tile_begin(tile + 1);
+    if (last) fetch_outputs(product, group, row, row_end);
+    product.kernels.multiply_tile(ready, row_end - row, product.tile_input(chunk, tile),
                                   product.sums + static_cast<size_t>(row - first_row) * kPanelRows, sums_stride);
   }
 }
@@ -194,7 +205,7 @@ void multiply_row_block(const Product& product, Range panels, TileRange tiles) {
         load_sums(product, group.of(i), begin, end, first == 0, product.sums + i * sums_stride);
       }
       for (uint32_t chunk = first; chunk < last; ++chunk) {
-        multiply_chunk(product, group, chunk, tiles, sums_stride);
+        multiply_chunk(product, group, chunk, chunk + 1 == last, tiles, sums_stride);
         if (!bias_block_ends(product, chunk)) continue;
         for (uint32_t i = 0; i < group.count; ++i) {
           add_bias_block(product, product.panel(group.of(i)), chunk, begin, end, product.sums + i * sums_stride);
