@@ -1,7 +1,6 @@
 // Compiled for AVX512_BF16 as well.
 #include <bit>
 
-#include "kernels/avx2_lanes.h"
 #include "kernels/avx512_bias_pairs.h"
 #include "kernels/avx512_biases.h"
 
@@ -12,24 +11,11 @@ inline __attribute__((always_inline)) __m512 two_steps(__m512 chain, __m512i x, 
   return _mm512_dpbf16_ps(chain, std::bit_cast<__m512bh>(x), std::bit_cast<__m512bh>(bias));
 }
 
-template <int kParts>
-inline __attribute__((always_inline)) void add_chains(const __m512 (&chain)[2][kParts][2], float* v) {
-  __m512 sum = _mm512_load_ps(v);
-  UNROLL for (int part = 0; part < kParts; ++part) {
-    UNROLL for (int x_part = 0; x_part < 2; ++x_part) {
-      sum = _mm512_add_ps(sum, _mm512_add_ps(chain[x_part][part][0], chain[x_part][part][1]));
-    }
-  }
-  _mm512_store_ps(v, sum);
-}
-
-// R rows: chains [row][x part][bias part][even, odd], 24 of them where rows are plenty.
+// R rows: 24 chains where rows are plenty.
 template <int R, int kParts>
 void add_biases(const __m512i (&biases)[2][kBiasPairs], size_t pairs, const int32_t* sums, float* v) {
-  __m512 chain[R][2][kParts][2];
-  UNROLL for (int r = 0; r < R; ++r) {
-    UNROLL for (int i = 0; i < 4 * kParts; ++i) chain[r][i % 2][i / 4][i / 2 % 2] = _mm512_setzero_ps();
-  }
+  BiasChains<kParts> chain[R];
+  UNROLL for (int r = 0; r < R; ++r) clear_chains<kParts>(chain[r]);
   for (size_t i = 0; i < pairs; i += 2) {
     UNROLL for (int odd = 0; odd < 2; ++odd) {
       __m512i bias[kParts];
@@ -51,8 +37,8 @@ void add_biases(const __m512i (&biases)[2][kBiasPairs], size_t pairs, const int3
 template <ScaleType kType>
 void add_biases_once(const WeightPanel& panel, uint32_t first, uint32_t groups, const int32_t* sums, float* v) {
   constexpr int kParts = kBiasParts<kType>;
-  __m512 chain[2][kParts][2];
-  UNROLL for (int i = 0; i < 4 * kParts; ++i) chain[i % 2][i / 4][i / 2 % 2] = _mm512_setzero_ps();
+  BiasChains<kParts> chain;
+  clear_chains<kParts>(chain);
   const auto step = [&](uint32_t i, int odd, const __m512i(&bias)[2]) __attribute__((always_inline)) {
     UNROLL for (int x_part = 0; x_part < 2; ++x_part) {
       const __m512i x = _mm512_set1_epi32(sums[x_part * kBiasPairs + i]);

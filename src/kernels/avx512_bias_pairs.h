@@ -1,6 +1,7 @@
 // The biases of one bias block, read from the panel in pairs of bf16 (avx512_biases.h).
 #pragma once
 
+#include "kernels/avx2_lanes.h"
 #include "kernels/avx512_lanes.h"
 #include "kernels/integer_product.h"
 
@@ -28,6 +29,26 @@ static inline __attribute__((always_inline)) void load_bias(const std::byte* fro
     part[0] = _mm512_castps_si512(high);
     part[1] = _mm512_castps_si512(round_to_bf16_16(_mm512_sub_ps(bias, high)));
   }
+}
+
+// What one row adds up: [x part][bias part][even, odd].
+template <int kParts>
+using BiasChains = __m512[2][kParts][2];
+
+template <int kParts>
+static inline __attribute__((always_inline)) void clear_chains(BiasChains<kParts>& chain) {
+  UNROLL for (int i = 0; i < 4 * kParts; ++i) chain[i % 2][i / 4][i / 2 % 2] = _mm512_setzero_ps();
+}
+
+template <int kParts>
+static inline __attribute__((always_inline)) void add_chains(const BiasChains<kParts>& chain, float* v) {
+  __m512 sum = _mm512_load_ps(v);
+  UNROLL for (int part = 0; part < kParts; ++part) {
+    UNROLL for (int x_part = 0; x_part < 2; ++x_part) {
+      sum = _mm512_add_ps(sum, _mm512_add_ps(chain[x_part][part][0], chain[x_part][part][1]));
+    }
+  }
+  _mm512_store_ps(v, sum);
 }
 
 // Pair `index` of the block that begins with group `first`, of which both groups exist.

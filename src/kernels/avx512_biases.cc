@@ -1,6 +1,5 @@
 #include "kernels/avx512_biases.h"
 
-#include "kernels/avx2_lanes.h"
 #include "kernels/avx512_bias_pairs.h"
 
 namespace slipstream {
@@ -16,55 +15,39 @@ inline __attribute__((always_inline)) void load_parts(const WeightPanel& panel, 
   UNROLL for (int i = 0; i < kBiasParts<kType>; ++i) part[i] = _mm512_castsi512_ps(bits[i]);
 }
 
-// Of one row: [x part][bias part][even, odd].
+// sums: the group's, of high parts; those of low parts follow kBiasGroups later.
 template <int kParts>
-struct Chains {
-  __m512 of[2][kParts][2];
-
-  inline __attribute__((always_inline)) void clear() {
-    UNROLL for (int i = 0; i < 4 * kParts; ++i) of[i % 2][i / 4][i / 2 % 2] = _mm512_setzero_ps();
-  }
-  // sums: the group's, of high parts; those of low parts follow kBiasGroups later.
-  inline __attribute__((always_inline)) void step(int odd, const __m512 (&bias)[kParts], const float* sums) {
-    UNROLL for (int x_part = 0; x_part < 2; ++x_part) {
-      const __m512 x = _mm512_set1_ps(sums[x_part * kBiasGroups]);
-      UNROLL for (int part = 0; part < kParts; ++part) {
-        of[x_part][part][odd] = _mm512_fmadd_ps(x, bias[part], of[x_part][part][odd]);
-      }
-    }
-  }
-  inline __attribute__((always_inline)) void add_to(float* v) const {
-    __m512 sum = _mm512_load_ps(v);
+inline __attribute__((always_inline)) void step(int odd, const __m512 (&bias)[kParts], const float* sums,
+                                                BiasChains<kParts>& chain) {
+  UNROLL for (int x_part = 0; x_part < 2; ++x_part) {
+    const __m512 x = _mm512_set1_ps(sums[x_part * kBiasGroups]);
     UNROLL for (int part = 0; part < kParts; ++part) {
-      UNROLL for (int x_part = 0; x_part < 2; ++x_part) {
-        sum = _mm512_add_ps(sum, _mm512_add_ps(of[x_part][part][0], of[x_part][part][1]));
-      }
+      chain[x_part][part][odd] = _mm512_fmadd_ps(x, bias[part], chain[x_part][part][odd]);
     }
-    _mm512_store_ps(v, sum);
   }
-};
+}
 
 // R rows, an even number of groups.
 template <int R, int kParts>
 void add_rows(const Biases& biases, uint32_t groups, const float* sums, float* v) {
-  Chains<kParts> chains[R];
-  UNROLL for (int r = 0; r < R; ++r) chains[r].clear();
+  BiasChains<kParts> chain[R];
+  UNROLL for (int r = 0; r < R; ++r) clear_chains<kParts>(chain[r]);
   for (uint32_t g = 0; g < groups; g += 2) {
     UNROLL for (uint32_t odd = 0; odd < 2; ++odd) {
       __m512 bias[kParts];
       UNROLL for (int part = 0; part < kParts; ++part) bias[part] = biases[part][g + odd];
-      UNROLL for (int r = 0; r < R; ++r) chains[r].step(odd, bias, sums + r * 2 * kBiasGroups + g + odd);
+      UNROLL for (int r = 0; r < R; ++r) step<kParts>(odd, bias, sums + r * 2 * kBiasGroups + g + odd, chain[r]);
     }
   }
-  UNROLL for (int r = 0; r < R; ++r) chains[r].add_to(v + r * kPanelRows);
+  UNROLL for (int r = 0; r < R; ++r) add_chains<kParts>(chain[r], v + r * kPanelRows);
 }
 
 // One row, the biases straight from the panel.
 template <ScaleType kType>
 void add_row(const WeightPanel& panel, uint32_t first, uint32_t groups, uint32_t steps, const float* sums, float* v) {
   constexpr int kParts = kBiasParts<kType>;
-  Chains<kParts> chains;
-  chains.clear();
+  BiasChains<kParts> chain;
+  clear_chains<kParts>(chain);
   __m512 bias[kParts];
   for (uint32_t g = 0; g < steps; g += 2) {
     UNROLL for (uint32_t odd = 0; odd < 2; ++odd) {
@@ -73,10 +56,10 @@ void add_row(const WeightPanel& panel, uint32_t first, uint32_t groups, uint32_t
       } else {
         UNROLL for (int part = 0; part < kParts; ++part) bias[part] = _mm512_setzero_ps();
       }
-      chains.step(odd, bias, sums + g + odd);
+      step<kParts>(odd, bias, sums + g + odd, chain);
     }
   }
-  chains.add_to(v);
+  add_chains<kParts>(chain, v);
 }
 
 template <ScaleType kType>
@@ -107,7 +90,7 @@ void add_block(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, con
 
 void avx512_add_biases(const WeightPanel& panel, uint32_t bias_block, uint32_t rows, const std::byte* sums, float* v,
                        BiasSpace& space) {
-  const auto* x = reinterpret_cast<const float* >(sums);
+  const auto* x = reinterpret_cast<const float*>(sums);
   switch (panel.format.scales) {
     case ScaleType::kBf16: return add_block<ScaleType::kBf16>(panel, bias_block, rows, x, v, space);
     case ScaleType::kFp16: return add_block<ScaleType::kFp16>(panel, bias_block, rows, x, v, space);

@@ -136,10 +136,7 @@ void fetch_lines(const std::byte* from, uint32_t begin, uint32_t end) {
 // What store_rows and load_sums soon touch: a line of each row, a page or more apart, which no hardware foresees.
 void fetch_outputs(const Product& product, const PanelGroup& group, uint32_t begin, uint32_t end) {
   for (uint32_t row = begin; row < end; ++row) {
-    const float* line = product.y.row(row) + group.first * kPanelRows;
-    for (uint32_t i = 0; i < group.count; ++i) {
-      _mm_prefetch(reinterpret_cast<const char*>(line + i * kPanelRows), _MM_HINT_T1);
-    }
+    fetch_lines(reinterpret_cast<const std::byte*>(product.y.row(row) + group.first * kPanelRows), 0, group.count);
   }
 }
 
