@@ -238,6 +238,9 @@ def read_command_line():
     parser.add_argument("--json", action="store_true", help="a list of objects: name, value, unit, limit, share")
     given = parser.parse_args()
     given.folder = given.folder.resolve()
+    avx2_only = given.folder / "avx2_only.so"
+    if avx2_only.exists():  # of install.sh --avx2
+        given.prefix = ["env", f"LD_PRELOAD={avx2_only}", *given.prefix]
     if given.table and given.record is None:
         parser.error("--table shows a --record")
     return given

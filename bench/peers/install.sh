@@ -1,13 +1,22 @@
 #!/usr/bin/env bash
-# Installs what bench/peers/compare.py runs beside Slipstream: install.sh FOLDER [JOBS]
+# Installs what bench/peers/compare.py runs beside Slipstream: install.sh [--avx2] FOLDER [JOBS]
 #
-#   FOLDER/llama.cpp, ik_llama.cpp   builds for this processor, out of the source distributions of their Python packages
+#   FOLDER/llama.cpp, ik_llama.cpp   builds for this processor, out of the source distributions of their Python packages;
+#                                    with --avx2 for any that has AVX2
 #   FOLDER/ik, openvino, writer      Python environments: ik_llama.cpp's wheel, OpenVINO GenAI, what writes the models
+#   FOLDER/avx2_only.so              with --avx2: what compare.py puts before each program, so that none sees more than AVX2
 #
 # What is there is left alone, so it can be run again after a failure. Needs of Debian:
 #   apt-get install clang-19 lld-19 llvm-19 libomp-19-dev cmake ninja-build python3-venv python3-pip
 set -euo pipefail
-folder=${1:?usage: install.sh FOLDER [JOBS]}
+here=$(cd "$(dirname "$0")" && pwd)
+processor=(-DGGML_NATIVE=ON)
+if [ "${1:-}" = --avx2 ]; then
+  processor=(-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON
+             -DCMAKE_C_FLAGS=-march=x86-64-v3 -DCMAKE_CXX_FLAGS=-march=x86-64-v3)
+  shift
+fi
+folder=${1:?usage: install.sh [--avx2] FOLDER [JOBS]}
 jobs=${2:-$(nproc)}
 
 llama_cpp=llama-cpp-python==0.3.36
@@ -37,14 +46,19 @@ source_of() { # PACKAGE==VERSION: fetches and unpacks its source distribution
   echo "$folder/sources/$name"
 }
 
-build() { # NAME SOURCE TARGET OPTION...: as fast as clang 19 makes it for this processor
+build() { # NAME SOURCE TARGET OPTION...: as fast as clang 19 makes it
   cmake -G Ninja -S "$2" -B "$folder/$1" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19 \
     -DCMAKE_AR=/usr/bin/llvm-ar-19 -DCMAKE_RANLIB=/usr/bin/llvm-ranlib-19 \
     -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld-19 -DCMAKE_SHARED_LINKER_FLAGS=-fuse-ld=lld-19 \
-    -DGGML_NATIVE=ON -DGGML_OPENMP=ON "${@:4}"
+    "${processor[@]}" -DGGML_OPENMP=ON "${@:4}"
   cmake --build "$folder/$1" --target "$3" -j "$jobs"
 }
+
+if [ "${processor[0]}" = -DGGML_NATIVE=OFF ]; then
+  # initfirst: before the libraries' own constructors, which ask the processor too.
+  clang++-19 -std=c++20 -O2 -fPIC -shared -Wl,-z,initfirst "$here/avx2_only.cc" -o "$folder/avx2_only.so"
+fi
 
 environment writer $writer
 environment openvino $openvino

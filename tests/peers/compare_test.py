@@ -75,6 +75,17 @@ class Compare(unittest.TestCase):
             },
         )
 
+    def test_a_folder_for_avx2_hides_the_rest_from_everybody(self):
+        say = f"import os\nopen({str(self.folder / 'seen')!r}, 'a').write(os.environ.get('LD_PRELOAD', '-') + ' ')\n"
+        self.install("slipstream", say + SLIPSTREAM)
+        self.install("openvino/bin/python", say + SCRIPT)
+        for library in (None, self.folder / "avx2_only.so"):
+            if library:
+                library.touch()
+            self.figures("--only", "slipstream,openvino", "--cell", "1", "--rounds", "1")
+        expected = ["-", "-", str(library), str(library)]
+        self.assertEqual((self.folder / "seen").read_text().split(), expected)
+
     def test_each_cell_asks_for_its_work(self):
         self.figures("--only", "slipstream,llama.cpp,openvino", "--cell", "16,prefill", "--rounds", "1")
         ours, llama, openvino, ours_prefill, llama_prefill, openvino_prefill = (" ".join(call) for call in self.calls())
