@@ -1,9 +1,9 @@
-// LD_PRELOAD=avx2_only.so PROGRAM: the program sees a processor whose widest vectors are AVX2's, though this one has more.
+// LD_PRELOAD=avx2_only.so PROGRAM: the program sees a processor whose widest vectors are AVX2's, though this has more.
 //
-// The kernel lets the instruction CPUID fault in this process (arch_prctl(ARCH_SET_CPUID), Linux 4.12, where /proc/cpuinfo
-// has the flag cpuid_fault); its handler runs the instruction and takes AVX-512, AVX-VNNI, AMX and AVX10 out of the
-// answer. A program that asks XGETBV alone, or was compiled for more, is not stopped: build those for AVX2. The C library
-// has chosen its memcpy before. install.sh --avx2 builds it; Linux on x86-64 only.
+// The kernel lets the instruction CPUID fault in this process (arch_prctl(ARCH_SET_CPUID), Linux 4.12; /proc/cpuinfo
+// must have the flag cpuid_fault); its handler runs the instruction and takes AVX-512, AVX-VNNI, AMX and AVX10 out of
+// the answer. A program that asks XGETBV alone, or was compiled for more, is not stopped: build those for AVX2. The C
+// library has chosen its memcpy before. install.sh --avx2 builds it; Linux on x86-64 only.
 
 #include <asm/prctl.h>
 #include <signal.h>
@@ -28,7 +28,7 @@ constexpr std::uint32_t bits(std::initializer_list<int> positions) {
   return mask;
 }
 
-// Intel's manual, volume 2A, CPUID: leaf 7 (features), leaf 0xd (states that XSAVE knows), leaves 0x1d and 0x1e (tiles).
+// Intel's manual, volume 2A, CPUID: leaves 7 (features), 0xd (states that XSAVE knows), 0x1d and 0x1e (tiles).
 void hide_what_is_wider(std::uint32_t leaf, std::uint32_t subleaf, CpuidAnswer& answer) {
   if (leaf == 7 && subleaf == 0) {
     answer.ebx &= ~bits({16, 17, 21, 26, 27, 28, 30, 31});

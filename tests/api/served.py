@@ -17,7 +17,8 @@ PROGRAM = os.environ["SLIPSTREAM_PROGRAM"]
 # A sanitizer keeps freed memory and takes its time: then neither is judged.
 IS_SANITIZED = b"__asan_init" in pathlib.Path(PROGRAM).read_bytes()
 TINY_MODEL = HERE.parent / "data" / "oracle" / "llama-untied-bf16"
-TINY_OPTIONS = ["--chat-template", str(HERE / "chatml.jinja"), "--cache-memory-mb", "64"]
+# One thread: it is so small that a second would only wait for the first, and other tests run beside this one.
+TINY_OPTIONS = ["--chat-template", str(HERE / "chatml.jinja"), "--cache-memory-mb", "64", "--threads", "1"]
 smollm2 = chat_client.smollm2
 
 

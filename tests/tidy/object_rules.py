@@ -55,7 +55,8 @@ def built_objects(root, build):
         source = pathlib.Path(entry["directory"], entry["file"]).resolve()
         words = entry.get("arguments") or shlex.split(entry["command"])
         output = pathlib.Path(entry["directory"], entry.get("output") or words[words.index("-o") + 1])
-        if output.exists() and source.is_relative_to(root):
+        is_object = output.suffix == ".o"  # and no precompiled header
+        if is_object and output.exists() and source.is_relative_to(root):
             objects.append(BuiltObject(str(source.relative_to(root)), output, words))
     return objects
 
