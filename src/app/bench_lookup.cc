@@ -15,7 +15,7 @@
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kRounds = 5;
+constexpr uint32_t kRounds = 12;  // each side is the first in half of them
 constexpr uint32_t kAnswerTokens = 200;  // at most
 constexpr uint32_t kMaxLength = 1024;
 constexpr double kGoal = 0.98;  // no request takes more than 2 % longer
@@ -90,8 +90,10 @@ Status measure(const Question& question, const Request& request, Pair& engines, 
   std::vector<double> ratios;
   size_t num_tokens = 0;
   for (uint32_t round = 0; round < kRounds; ++round) {
-    ASSIGN_OR_RETURN(const Turn without, take_turn(request, engines.without));
-    ASSIGN_OR_RETURN(const Turn with, take_turn(request, engines.with));
+    Turn without, with;
+    for (const bool drafts : {round % 2 != 0, round % 2 == 0}) {
+      ASSIGN_OR_RETURN((drafts ? with : without), take_turn(request, drafts ? engines.with : engines.without));
+    }
     if (without.tokens != with.tokens) return outside("{}: another answer with drafts", question.name);
     num_tokens = with.tokens.size();
     if (num_tokens < 2) return outside("{}: an answer of {} tokens says nothing", question.name, num_tokens);
